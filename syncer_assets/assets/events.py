@@ -1,0 +1,68 @@
+"""What a step says while it works: the engine's events as log lines, a long loop's progress, and observations."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ..model.report import Emit
+
+if TYPE_CHECKING:
+    from ..sync.extract import Progress
+
+LOG_EVERY_SECONDS = 5.0
+OBSERVE_EVERY_SECONDS = 30.0
+
+
+def log_emitter(log: "dg.DagsterLogManager") -> Emit:
+    """An `Emit` that writes each event as one line: `event key=value ...`."""
+
+    def emit(event: str, **fields: object) -> None:
+        log.info(event_line(event, **fields))
+
+    return emit
+
+
+def event_line(event: str, **fields: object) -> str:
+    """The line of an event; values with spaces are quoted."""
+    return " ".join([event, *(f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)])
+
+
+def report_progress(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None
+) -> Callable[["Progress"], None]:
+    """A progress callback: a log line every few seconds, an observation of the asset every half minute."""
+    logged = observed = time.monotonic()
+
+    def progress(now: "Progress") -> None:
+        nonlocal logged, observed
+        moment = time.monotonic()
+        share_percent = round(100 * now.share, 1)
+        if moment - logged >= LOG_EVERY_SECONDS:
+            logged = moment
+            context.log.info(
+                event_line(
+                    "Reading", rows=now.rows, share_percent=share_percent, rows_per_second=round(now.rows_per_second)
+                )
+            )
+        if moment - observed >= OBSERVE_EVERY_SECONDS:
+            observed = moment
+            context.log_event(
+                dg.AssetObservation(
+                    asset_key=key,
+                    partition=partition,
+                    metadata={
+                        "rows_so_far": now.rows,
+                        "share_percent": share_percent,
+                        "rows_per_second": float(now.rows_per_second),
+                    },
+                )
+            )
+
+    return progress
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return repr(text) if not text or any(character in text for character in ' "=\n') else text

@@ -1,0 +1,63 @@
+"""Checks that an asset reports about its own materialisation: what the engine asserted before it committed."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from ..model.errors import AssertionFailed
+from ..model.report import CheckResult
+from .metadata import plain_metadata
+from .table import SyncedTable
+
+_DESCRIPTIONS = {
+    "row_count": "Rows written are the rows of the window that was read; nothing is committed before they agree.",
+    "reached_ceiling": "The loop read up to the ceiling that was fixed before its first chunk.",
+    "rows_outside_partitions": "No row has a cursor value that lies in no partition.",
+    "cursor_protected": "Rows that are committed late, below the ceiling, cannot be missed; a warning says why they may.",
+}
+_LOADED = "Staged rows are the manifests' rows, and every staged key is in the target at that version or a newer one."
+
+
+def lake_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
+    """The checks of the lake's asset. A table without a cursor is read whole: it has no ceiling."""
+    names = ["row_count"]
+    if table.spec.cursor:
+        names += ["reached_ceiling", "rows_outside_partitions", "cursor_protected"]
+    return [
+        dg.AssetCheckSpec(
+            name, asset=table.lake_key, description=_DESCRIPTIONS[name], blocking=name != "cursor_protected"
+        )
+        for name in names
+    ]
+
+
+def warehouse_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
+    """The checks of the warehouse's asset."""
+    return [dg.AssetCheckSpec("row_count", asset=table.warehouse_key, description=_LOADED, blocking=True)]
+
+
+def check_results(
+    specs: Sequence[dg.AssetCheckSpec], reported: Sequence[CheckResult], *, nothing_new: bool
+) -> list[dg.AssetCheckResult]:
+    """One result for each declared check; what the engine had no reason to look at passes and says so.
+
+    Raises AssertionFailed if the engine reports a failure that no check is declared for: it must not be lost.
+    """
+    by_name = {result.name: result for result in reported}
+    for name in by_name.keys() - {spec.name for spec in specs}:
+        if not by_name[name].passed and by_name[name].severity == "ERROR":
+            raise AssertionFailed(f"{name} did not pass: {by_name[name].description}")
+    idle = "nothing new to read" if nothing_new else "does not apply to this run"
+    return [
+        _result(by_name.get(spec.name) or CheckResult(spec.name, passed=True, description=idle)) for spec in specs
+    ]
+
+
+def _result(result: CheckResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=result.name,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity(result.severity),
+        description=result.description or None,
+        metadata=plain_metadata(result.metadata),
+    )

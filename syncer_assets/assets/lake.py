@@ -1,0 +1,73 @@
+"""The table in the lake: one run of the chunk loop a partition."""
+
+import dagster as dg
+
+from .events import log_emitter, report_progress
+from .failures import RETRY_POLICY, engine_errors
+from .inline_checks import check_results, lake_check_specs
+from .kinds import database_kind, store_kind
+from .metadata import sync_metadata
+from .orphan import end_with_parent
+from .partitions import dagster_partition, partition_of, partitions_def
+from .run_config import LakeConfig, asked_by_person
+from .source_table import observe_source_table
+from .table import SyncedTable
+from ..resources.lookup import lake_of, source_of
+
+
+def build_lake_asset(table: SyncedTable) -> dg.AssetsDefinition:
+    """The asset. No BackfillPolicy: a backfill is one run a partition, so that each check names its partition."""
+
+    @dg.asset(
+        key=table.lake_key,
+        deps=[table.source_key],
+        partitions_def=partitions_def(table),
+        check_specs=lake_check_specs(table),
+        required_resource_keys=table.resource_keys,
+        group_name=table.group,
+        owners=list(table.owners),
+        kinds={database_kind(table.source_type), "parquet", store_kind(table.lake_url)},
+        description=table.description or _description(table),
+        code_version=table.code_version,
+        metadata={"dagster/table_name": f"{table.spec.source}.{table.spec.table}", "dagster/storage_kind": "parquet"},
+        pool=table.pool,
+        retry_policy=RETRY_POLICY,
+    )
+    def lake(context: dg.AssetExecutionContext, config: LakeConfig) -> dg.MaterializeResult:
+        return sync_partition(context, config, table)
+
+    return lake
+
+
+def sync_partition(context: dg.AssetExecutionContext, config: LakeConfig, table: SyncedTable) -> dg.MaterializeResult:
+    """What a step does: read the partition into the lake, and report it."""
+    from ..sync.extract import extract
+
+    end_with_parent()
+    partition = partition_of(context, table)
+    with engine_errors(), source_of(context, table.spec.source).open() as source:
+        lake = lake_of(context).open()
+        observe_source_table(context, source, table)
+        report = extract(
+            source,
+            lake,
+            config.applied_to(table.spec),
+            partition,
+            mode=config.mode,
+            asked_by_person=asked_by_person(context),
+            run_id=context.run_id,
+            emit=log_emitter(context.log),
+            progress=report_progress(context, table.lake_key, dagster_partition(table, partition)),
+        )
+        return dg.MaterializeResult(
+            asset_key=table.lake_key,
+            metadata=sync_metadata(report, table),
+            check_results=check_results(lake_check_specs(table), report.checks, nothing_new=report.nothing_new),
+        )
+
+
+def _description(table: SyncedTable) -> str:
+    spec = table.spec
+    how = f"by {', '.join(spec.cursor)}" if spec.cursor else "whole"
+    unseen = "" if spec.load == "replace" else " Hard deletes are invisible to a cursor: `syncer reconcile` finds them."
+    return f"{spec.table} of {spec.source}, read {how} into Parquet files that a manifest commits.{unseen}"

@@ -1,0 +1,64 @@
+"""What sensors and schedules ask for: runs of a table's assets."""
+
+import hashlib
+
+import dagster as dg
+
+from .checks import FRESHNESS
+from .inline_checks import lake_check_specs, warehouse_check_specs
+from .partitions import dagster_partition
+from .run_config import ASKED_TAG
+from .table import SyncedTable
+
+# Dagster's own job that holds every asset. A job a table would take 17 s to load for 500 tables; a test holds the name.
+ASSET_JOB = "__ASSET_JOB"
+
+REQUEST_TAG = "syncer/request"
+MAXIMUM_TAG = "syncer/maximum"
+
+
+def request_key(table: SyncedTable, partition: str) -> str:
+    """Names a partition of a table in the tags of a run."""
+    return f"{table.lake_key.to_user_string()}|{partition}"
+
+
+def lake_request(table: SyncedTable, partition: str, maximum: str, after_run: str) -> dg.RunRequest:
+    """A run that syncs a partition into the lake; the warehouse follows by automation.
+
+    One run for each `maximum` of the cursor, and, as that may fail, for each run that came before.
+    """
+    key = request_key(table, partition)
+    return dg.RunRequest(
+        run_key=f"{key}|{maximum}|{after_run}",
+        partition_key=dagster_partition(table, partition),
+        asset_selection=[table.lake_key],
+        tags={ASKED_TAG: "false", REQUEST_TAG: _tag(key), MAXIMUM_TAG: _tag(maximum)},
+    )
+
+
+def table_request(table: SyncedTable, partition: str, moment: str) -> dg.RunRequest:
+    """A run of all of a table's assets, with the checks that cost little. `moment` is the tick that asks."""
+    key = request_key(table, partition)
+    checks = [*lake_check_specs(table), *warehouse_check_specs(table)]
+    return dg.RunRequest(
+        run_key=f"{key}|{moment}",
+        partition_key=dagster_partition(table, partition),
+        asset_selection=[table.lake_key, table.warehouse_key, table.maintenance_key],
+        asset_check_keys=[*(check.key for check in checks), dg.AssetCheckKey(table.warehouse_key, FRESHNESS)],
+        tags={ASKED_TAG: "false", REQUEST_TAG: _tag(key)},
+    )
+
+
+def request_tags(table: SyncedTable, partition: str) -> dict[str, str]:
+    """The tags by which earlier runs of the same request are found."""
+    return {REQUEST_TAG: _tag(request_key(table, partition))}
+
+
+def maximum_tag(maximum: str) -> str:
+    """A cursor's maximum as the tag of a run."""
+    return _tag(maximum)
+
+
+def _tag(text: str) -> str:
+    """Tags are short: a long text is cut, and told apart by its hash."""
+    return text if len(text) <= 120 else f"{text[:100]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -1,0 +1,145 @@
+"""The `new_rows` sensors: one a source, so that a source which does not answer holds up no other.
+
+A tick asks the source once a table for its cursor's maximum, compares with the marks in the lake, and requests the
+partitions that have something to read. It keeps no cursor: lake and run history hold all it needs to know.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ..model.errors import SyncError
+from ..resources.lake import LAKE_RESOURCE
+from ..resources.lookup import lake_of, source_of
+from ..resources.source import source_resource
+from .partitions import add_partitions, is_dynamic
+from .requests import ASSET_JOB, MAXIMUM_TAG, lake_request, maximum_tag, request_tags
+from .table import SyncedTable
+
+if TYPE_CHECKING:
+    from ..sources.base import Source
+    from ..sync.lake import Lake
+    from ..sync.pending import Pending
+
+INTERVAL_SECONDS = 30
+REQUESTS_PER_TICK = 100
+WAIT_AT_MOST_SECONDS = 900.0
+RUNS_REMEMBERED = 8
+
+
+def build_new_rows_sensor(source: str, tables: Sequence[SyncedTable]) -> dg.SensorDefinition:
+    """The sensor of one source. Tables without a cursor have nothing to compare: they need a schedule."""
+    watched = [table for table in tables if table.spec.cursor]
+
+    def new_rows(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return look_for_new_rows(context, source, watched)
+
+    return dg.SensorDefinition(
+        name=f"new_rows__{source}",
+        evaluation_fn=new_rows,
+        job_name=ASSET_JOB,
+        description=f"Requests the partitions of {source} that have rows above their marks.",
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={LAKE_RESOURCE, source_resource(source)},
+    )
+
+
+def look_for_new_rows(
+    context: dg.SensorEvaluationContext, source: str, tables: Sequence[SyncedTable]
+) -> dg.SensorResult:
+    """One tick. Raises a SyncError if the source as a whole cannot be read; a single table's error is logged."""
+    by_name = {table.spec.table: table for table in tables}
+    with source_of(context, source).open() as opened:
+        lake = lake_of(context).open()
+        found, errors = _pending(opened, lake, tables)
+        for error in errors:
+            context.log.error(str(error))
+        if errors and len(errors) == len(tables):
+            raise errors[0]
+        due = [(by_name[item.spec.table], item) for item in found]
+        added = _new_partitions(context.instance, lake, due)
+    requests = [request for table, item in due if (request := _request(context.instance, table, item))]
+    for table, keys in added:
+        context.log.info(f"{table.lake_key.to_user_string()}: {len(keys)} new partitions, up to {keys[-1]}")
+    return dg.SensorResult(
+        run_requests=requests[:REQUESTS_PER_TICK],
+        dynamic_partitions_requests=[add_partitions(table, keys) for table, keys in added],
+        skip_reason=None if requests else _nothing_to_do(len(due), errors),
+    )
+
+
+def _pending(
+    source: "Source", lake: "Lake", tables: Sequence[SyncedTable]
+) -> tuple[list["Pending"], list[SyncError]]:
+    """What is there to read, and the errors of tables that could not be looked at."""
+    from ..sync.pending import pending
+
+    if not tables:
+        return [], []
+    try:
+        return pending(source, lake, [table.spec for table in tables]), []
+    except SyncError as error:
+        if len(tables) == 1:
+            return [], [error]
+    found: list[Pending] = []
+    errors: list[SyncError] = []
+    for table in tables:
+        try:
+            found += pending(source, lake, [table.spec])
+        except SyncError as error:
+            errors.append(error)
+    return found, errors
+
+
+def _new_partitions(
+    instance: dg.DagsterInstance, lake: "Lake", due: Sequence[tuple[SyncedTable, "Pending"]]
+) -> list[tuple[SyncedTable, list[str]]]:
+    """The partitions that Dagster does not know yet: those with rows to read, and those that the lake has."""
+    wanted: dict[str, tuple[SyncedTable, set[str]]] = {}
+    for table, item in due:
+        if is_dynamic(table):
+            known = wanted.setdefault(table.partitions_name, (table, set()))
+            known[1].add(item.partition)
+    new = []
+    for name, (table, keys) in wanted.items():
+        keys |= set(lake.partitions(table.spec.source, table.spec.table))
+        if missing := sorted(keys - set(instance.get_dynamic_partitions(name))):
+            new.append((table, missing))
+    return new
+
+
+def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") -> dg.RunRequest | None:
+    """A run for what is pending, unless one is under way, or the same was asked for a short while ago.
+
+    The wait doubles with each run that failed or that left the same maximum to be read again (its rows are there, but
+    a transaction below them is still open).
+    """
+    records = instance.get_run_records(
+        dg.RunsFilter(tags=request_tags(table, item.partition)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
+    )
+    if not records:
+        return lake_request(table, item.partition, item.maximum, "first")
+    if any(not record.dagster_run.is_finished for record in records):
+        return None
+    repeats = 0
+    for record in records:
+        asked_for = record.dagster_run.tags.get(MAXIMUM_TAG)
+        if record.dagster_run.is_success and asked_for != maximum_tag(item.maximum):
+            break
+        repeats += 1
+    wait_seconds = min(INTERVAL_SECONDS * (2**repeats - 1), WAIT_AT_MOST_SECONDS)
+    ended = records[0].end_time or records[0].create_timestamp.timestamp()
+    if time.time() - ended < wait_seconds:
+        return None
+    return lake_request(table, item.partition, item.maximum, records[0].dagster_run.run_id[:8])
+
+
+def _nothing_to_do(due: int, errors: Sequence[SyncError]) -> dg.SkipReason:
+    if errors:
+        return dg.SkipReason("; ".join(str(error) for error in errors)[:2000])
+    if due:
+        return dg.SkipReason(f"{due} partitions have rows to read, and were asked for already")
+    return dg.SkipReason("nothing new to read")

@@ -1,0 +1,96 @@
+"""`syncer_assets.Connections`: where the lake, the sources and the warehouses of a deployment are."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from ..assets.automation import build_automation_sensor
+from ..assets.sensors import build_new_rows_sensor
+from ..resources.lake import LakeResource
+from ..resources.lookup import resources_by_key
+from ..resources.source import SourceResource
+from ..resources.warehouse import WarehouseResource
+
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+class LakeEntry(dg.Resolvable, dg.Model):
+    """The object store that holds the lake."""
+
+    url: str = Field(
+        pattern=r"^(file|s3|s3a|gs|az|azure|abfs|abfss|memory)://",
+        description="file://, s3://bucket/prefix, az:// or gs://. A relative file://./folder counts from the working "
+        "directory. Keys and endpoint come from the environment.",
+    )
+    options: dict[str, str] = Field({}, description="The object store's own options; no secrets.")
+
+
+class DatabaseEntry(dg.Resolvable, dg.Model):
+    """A database, as a source or a warehouse."""
+
+    type: str = Field(description="The kind of database, such as postgres.")
+    dsn_env: str = Field(
+        pattern=ENVIRONMENT_NAME, description="The NAME of the environment variable that holds the DSN, never the DSN."
+    )
+    options: dict[str, str] = Field({}, description="Settings of the adapter; no secrets.")
+
+
+class Connections(dg.Component, dg.Resolvable, dg.Model):
+    """The connections of a deployment. There is one; every TableSync refers to it by name.
+
+    ```yaml
+    type: syncer_assets.Connections
+    attributes:
+      lake: {url: "s3://bucket/lake"}
+      sources:
+        shop: {type: postgres, dsn_env: SHOP_DSN}
+      warehouses:
+        analytics: {type: postgres, dsn_env: ANALYTICS_DSN}
+    ```
+
+    - Nothing is connected and no variable is read while definitions load.
+    - Resources: `lake`, `source__shop`, `warehouse__analytics`.
+    - Brings the sensors of the deployment: `new_rows__<source>` and `automation`.
+    """
+
+    lake: LakeEntry = Field(description="Where the lake is.")
+    sources: dict[str, DatabaseEntry] = Field(description="Databases to read from, by name.")
+    warehouses: dict[str, DatabaseEntry] = Field(description="Databases to load into, by name.")
+
+    def lake_resource(self) -> LakeResource:
+        return LakeResource(url=self.lake.url, options=self.lake.options)
+
+    def source_resource(self, name: str) -> SourceResource:
+        entry = self.sources[name]
+        return SourceResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.options)
+
+    def warehouse_resource(self, name: str) -> WarehouseResource:
+        entry = self.warehouses[name]
+        return WarehouseResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.options)
+
+    def resources(self) -> dict[str, object]:
+        """Every resource by its key."""
+        return resources_by_key(
+            self.lake_resource(),
+            {name: self.source_resource(name) for name in self.sources},
+            {name: self.warehouse_resource(name) for name in self.warehouses},
+        )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        from .problems import raise_problems
+        from .rules import connection_problems
+        from .table_sync import synced_tables
+
+        raise_problems(context, connection_problems(self, _all_connections(context)))
+        tables = synced_tables(context.component_tree)
+        sensors = [
+            build_new_rows_sensor(source, [table for table in tables if table.spec.source == source])
+            for source in self.sources
+            if any(table.spec.source == source and table.spec.cursor for table in tables)
+        ]
+        return dg.Definitions(resources=self.resources(), sensors=[*sensors, build_automation_sensor()])
+
+
+def _all_connections(context: dg.ComponentLoadContext) -> Sequence[Connections]:
+    return context.component_tree.get_all_components(Connections)

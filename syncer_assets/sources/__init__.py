@@ -1,0 +1,1 @@
+"""Source databases, one module each, same shape as `base`."""

@@ -1,0 +1,173 @@
+"""What the engine asks of a source database. One module a database, same shape (DESIGN 3)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from ..model.capture import Capture, Protection, ServerIdentity
+from ..model.columns import Column
+from ..model.marks import CursorColumn, CursorKind, Mark, Scalar
+from ..model.table import TableSpec
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column in its database: the lake's column, and the expression that a SELECT reads it by."""
+
+    column: Column
+    cursor_kind: CursorKind | None
+    read_as_text: bool = False
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """A table as its catalogue describes it. `rows_estimate` may be stale, or -1 where it was never analysed."""
+
+    table: str
+    columns: tuple[SourceColumn, ...]
+    primary_key: tuple[str, ...]
+    unique_keys: tuple[tuple[str, ...], ...]
+    rows_estimate: int
+    bytes_estimate: int
+    indexes: tuple[tuple[str, ...], ...]
+    can_select: bool = True
+    comment: str | None = None
+
+    def column(self, name: str) -> SourceColumn | None:
+        """The column of that name, or None."""
+        return next((c for c in self.columns if c.column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Read:
+    """The rows of a table that lie after `after`, up to `upto`, within `[start, end)` of the first cursor column.
+
+    `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it;
+    `null_cursor` asks for the rows without a cursor instead. `with_ties` completes the last group of equal order
+    values, which a table without a key needs.
+    """
+
+    table: str
+    columns: tuple[SourceColumn, ...]
+    order: tuple[CursorColumn, ...]
+    cursor: tuple[str, ...] = ()
+    after: Mark | None = None
+    upto: Mark | None = None
+    start: Scalar | None = None
+    end: Scalar | None = None
+    prefix_column: str | None = None
+    prefix: str | None = None
+    null_cursor: bool = False
+    limit: int | None = None
+    with_ties: bool = False
+
+
+class Source(Protocol):
+    """A source database. Every method opens what it needs; `close` gives it back. Driver errors come as DbError."""
+
+    name: str
+    engine: str
+
+    def identity(self) -> ServerIdentity:
+        """Which data this is (kept in manifests), and which server answers (an attempt reads from one)."""
+        ...
+
+    def describe(self, table: str) -> TableFacts:
+        """The catalogue's view of a table. Raises ConfigError naming near misses if there is none."""
+        ...
+
+    def tables(self) -> Sequence[str]:
+        """Every table that can be read, as `schema.table`."""
+        ...
+
+    def protection(self, spec: TableSpec, facts: TableFacts, order: tuple[CursorColumn, ...]) -> Protection:
+        """How late commits are ruled out for this cursor, or why they cannot be."""
+        ...
+
+    def capture(self, spec: TableSpec, facts: TableFacts, order: tuple[CursorColumn, ...]) -> Capture | None:
+        """The maximum first, then the writers that could still write below it. None for an empty table."""
+        ...
+
+    def judge(
+        self, spec: TableSpec, order: tuple[CursorColumn, ...], captures: Sequence[Capture]
+    ) -> list[Capture]:
+        """The captures that still count (those of another server are void), proven where their writers have ended."""
+        ...
+
+    def clock(self, table: str, cursor: str | None = None) -> datetime:
+        """The source's time in UTC; with a cursor the time that ages are measured by (a replica's applied position)."""
+        ...
+
+    def maximum(self, table: str, cursor: CursorColumn) -> Scalar | None:
+        """The largest finite cursor value."""
+        ...
+
+    def read(self, read: Read, server: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows in order, as they stream in. Ends with an error, never with fewer rows than the query had.
+
+        Raises AttemptVoid if another server than `server` answers.
+        """
+        ...
+
+    def snapshot(self, read: Read) -> "Snapshot":
+        """A consistent view for a whole-table read: its rows, and their number in the same snapshot."""
+        ...
+
+    def count(self, read: Read) -> int:
+        """How many rows `read` would bring."""
+        ...
+
+    def distinct_prefixes(self, table: str, column: str, length: int) -> list[str]:
+        """The prefixes of that length that a column has."""
+        ...
+
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
+        """Rows whose column starts with none of the prefixes, NULL included."""
+        ...
+
+    def sql(self, read: Read) -> str:
+        """The statement of `read`, for people."""
+        ...
+
+    def explain(self, read: Read) -> str:
+        """The server's plan of `read`, as JSON text."""
+        ...
+
+    def checksum(
+        self, read: Read, key: Sequence[str], types: Sequence[tuple[str, str]], buckets: int
+    ) -> dict[int, tuple[int, int]]:
+        """Per key bucket: (rows, sum of row hashes) in one scan. `types` are (column, type) pairs to hash."""
+        ...
+
+    def key_hashes(
+        self,
+        read: Read,
+        key: Sequence[str],
+        types: Sequence[tuple[str, str]],
+        buckets: int,
+        only: Sequence[int],
+        cursor: str | None,
+    ) -> dict[tuple[str, ...], tuple[int, Scalar | None]]:
+        """The rows of the buckets `only`: key as text -> (row hash, cursor value)."""
+        ...
+
+    def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class Snapshot(Protocol):
+    """Rows and their number, of one moment."""
+
+    rows: int
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows."""
+        ...
+
+    def close(self) -> None:
+        """End the snapshot."""
+        ...

@@ -1,0 +1,5 @@
+"""PostgreSQL as a source."""
+
+from .source import PostgresSource
+
+__all__ = ["PostgresSource"]

@@ -1,0 +1,15 @@
+"""Opens a source by the `type` of its YAML entry."""
+
+from ..model.errors import ConfigError
+from .base import Source
+
+TYPES = ("postgres",)
+
+
+def open_source(name: str, type: str, dsn: str, **options: str) -> Source:
+    """The source `name`. Drivers are imported here, not at module level; `options` are the adapter's settings."""
+    if type == "postgres":
+        from .postgres import PostgresSource
+
+        return PostgresSource(name, dsn, settings=options or None)
+    raise ConfigError(f"source {name!r} has the unknown type {type!r}", fix=f"use one of {', '.join(TYPES)}")

@@ -1,0 +1,150 @@
+"""What the engine asserts before a manifest is put, and what the checks of the lake asset report (DESIGN 4)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from ..model.errors import AttemptVoid, ConfigError
+from ..model.manifest import DataFile, Manifest
+from ..model.marks import TIME_KINDS, show
+from ..model.report import CheckResult
+from ..model.table import TableSpec
+from ..sources.base import Read, Source, TableFacts
+from .lake import Lake
+from .rules import Resolved
+from .window import Window
+
+
+def refuse_null_cursor(source: Source, spec: TableSpec, resolved: Resolved) -> None:
+    """`null_cursor: fail`: rows without a cursor lie in no window, so they stop the sync before it begins."""
+    if spec.null_cursor == "fail" and (rows := count_null_cursors(source, spec, resolved)):
+        raise ConfigError(
+            f"{rows} rows have no {spec.cursor[0]!r} (NULL), so no window would ever hold them",
+            table=spec.table,
+            fix="fill the column, write `null_cursor: include` to read them each time, or choose another cursor",
+        )
+
+
+def count_null_cursors(source: Source, spec: TableSpec, resolved: Resolved) -> int:
+    """Rows whose cursor is NULL; none are asked for where the column cannot be NULL."""
+    first = next(c for c in resolved.read if c.column.name == spec.cursor[0])
+    if not first.column.nullable:
+        return 0
+    return source.count(_table_read(spec, resolved, null_cursor=True))
+
+
+def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, final_rows: int) -> int:
+    """Count the source's rows in `(low, safe]` after the loop; how many left it since (updated or deleted).
+
+    More rows than were written mean that some came below `safe` after they should have: a doubt that the keys settle.
+    Raises AttemptVoid, before the manifest is put, where rows are missing.
+    """
+    if manifest.safe is None:
+        return 0
+    read = replace(base, after=manifest.low, upto=manifest.safe, limit=None)
+    found = source.count(read)
+    if found <= final_rows:
+        return final_rows - found
+    final = [file for file in manifest.files if not file.provisional]
+    plain = {column.name for column in manifest.columns if column.transform is None}
+    comparable = manifest.key and plain.issuperset(manifest.key)
+    missing = _missing_keys(source, lake, read, final, manifest.key) if comparable else found - final_rows
+    if missing:
+        raise AttemptVoid(
+            f"{missing} rows appeared at or below {show(manifest.safe)} after they were proven final "
+            f"({found} at the source, {final_rows} read)",
+            table=manifest.table,
+            partition=manifest.partition,
+            fix="the attempt is made again; if it stays, the cursor is written backwards: see `cursor_protected`",
+        )
+    return 0
+
+
+def lake_checks(
+    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window, rows: int, left: int
+) -> list[CheckResult]:
+    """The results of the inline checks, after everything was asserted and committed."""
+    return [
+        CheckResult(
+            "row_count",
+            True,
+            description="rows at the source in the same window = rows written",
+            metadata={"rows": rows, "rows_left_window": left},
+        ),
+        CheckResult("reached_ceiling", True, metadata={"ceiling": show(window.high), "safe": show(window.safe)}),
+        *standing_checks(source, spec, resolved, facts, window),
+    ]
+
+
+def standing_checks(
+    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window | None
+) -> list[CheckResult]:
+    """The checks that hold whether or not there was something to read."""
+    return [_rows_outside(source, spec, resolved, window), _cursor_protected(source, spec, resolved, facts, window)]
+
+
+def _rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Window | None) -> CheckResult:
+    assert resolved.cursor is not None
+    nulls = count_null_cursors(source, spec, resolved)
+    unlisted = 0
+    if spec.partitions.by == "prefix" and spec.partitions.prefixes and spec.partitions.column:
+        unlisted = source.count_outside(spec.table, spec.partitions.column, spec.partitions.prefixes)
+    future = 0
+    if resolved.cursor.kind == "timestamptz":
+        now = source.clock(spec.table)
+        future = source.count(_table_read(spec, resolved, after=(now,)))
+    counts = {"rows_null_cursor": nulls, "rows_unlisted_prefix": unlisted, "rows_in_the_future": future}
+    if window is not None and window.sentinel is not None:
+        counts["highest_id_above_the_sequence"] = int(str(window.sentinel[0]))
+    if unlisted:
+        return CheckResult(
+            "rows_outside_partitions",
+            False,
+            description=f"{unlisted} rows start with none of the listed prefixes: add them to `partitions.prefixes`",
+            metadata=dict(counts),
+        )
+    odd = bool(future or "highest_id_above_the_sequence" in counts)
+    return CheckResult(
+        "rows_outside_partitions",
+        not odd,
+        "WARN",
+        "rows lie above now, or above the sequence: they are read, and read again until they are final" if odd else "",
+        dict(counts),
+    )
+
+
+def _cursor_protected(
+    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window | None
+) -> CheckResult:
+    protection = source.protection(spec, facts, resolved.order)
+    reason = protection.reason
+    if protection.protected and window is not None and window.pinned_seconds > spec.pin_limit.total_seconds():
+        reason = f"a transaction has been open for {window.pinned_seconds:.0f} s, so `safe` stands still until it ends"
+    limits = {"proof": protection.proof, "reason": reason, "hard_deletes": "invisible to any cursor: reconcile finds them"}
+    if resolved.cursor is not None and resolved.cursor.kind not in TIME_KINDS:
+        limits["updates"] = "invisible to an id cursor: reconcile finds them"
+    return CheckResult("cursor_protected", not reason, "WARN", reason, limits)
+
+
+def _missing_keys(
+    source: Source, lake: Lake, read: Read, files: Sequence[DataFile], key: tuple[str, ...]
+) -> int:
+    """How many keys the source has in the window that no file brought."""
+    wanted = tuple(column for column in read.columns if column.column.name in (*key, *(c.name for c in read.order)))
+    there = [batch.select(list(key)) for batch in source.read(replace(read, columns=wanted))]
+    written = []
+    for file in files:
+        with lake.batches(file, columns=key) as batches:
+            written += list(batches)
+    if not there:
+        return 0
+    left = pa.Table.from_batches(there).select(list(key))
+    if not written:
+        return left.num_rows
+    right = pa.Table.from_batches(written).select(list(key)).cast(left.schema)
+    return left.join(right, keys=list(key), join_type="left anti").num_rows
+
+
+def _table_read(spec: TableSpec, resolved: Resolved, **where: object) -> Read:
+    return Read(table=spec.table, columns=(), order=resolved.order, cursor=spec.cursor, **where)  # type: ignore[arg-type]  # fields of Read

@@ -1,0 +1,331 @@
+"""Extraction: one sync of one partition of a table into the lake (DESIGN 5 and 6)."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from .. import __version__
+from ..model.capture import Capture, ServerIdentity
+from ..model.errors import AttemptVoid, ConfigError, LostRace
+from ..model.manifest import Manifest
+from ..model.marks import Mark, show
+from ..model.partition import UNPARTITIONED, Partition
+from ..model.report import CheckResult, Emit, SyncReport, silent
+from ..model.table import Mode, TableSpec
+from ..sources.base import Read, Source, TableFacts
+from . import checks, table_note
+from .chunks import ChunkSizer, LoopStats, read_chunks
+from .lake import Lake, Place
+from .mask import hasher
+from .prefetch import Prefetch
+from .progress import Progress, ProgressMeter, peak_memory_mb
+from .retry import DEFAULT, Backoff, Retry, retrying
+from .rules import Resolved, resolve
+from .whole_table import extract_whole_table
+from .window import Window, assert_grown, has_shrunk, is_closed, open_window, settle
+from .writer import WindowWriter
+
+ATTEMPTS = 5
+
+
+def extract(
+    source: Source,
+    lake: Lake,
+    spec: TableSpec,
+    partition: str = UNPARTITIONED,
+    *,
+    mode: Mode = "auto",
+    asked_by_person: bool = False,
+    run_id: str = "",
+    emit: Emit = silent,
+    progress: Callable[[Progress], None] | None = None,
+    backoff: Backoff = DEFAULT,
+) -> SyncReport:
+    """Read what is new in a partition and commit it to the lake; the report says what was committed and asserted.
+
+    `mode: auto` reads an open partition on from its mark and re-reads a closed one whole only when a person asked for
+    it; `continue` never re-reads, `full` always does. An attempt that lost a race, its server or its columns is thrown
+    away and made afresh, at most ATTEMPTS times. Raises SyncError; nothing is half done then.
+    """
+    started = time.monotonic()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            sync = retrying(
+                lambda: _Sync.prepare(source, lake, spec, partition, mode, asked_by_person, run_id, emit), backoff
+            )
+            report = sync.run(progress, backoff)
+            break
+        except (LostRace, AttemptVoid) as error:
+            if attempt == ATTEMPTS:
+                raise
+            emit("attempt thrown away", attempt=attempt, reason=error.kind)
+    lake.remove_orphans(sync.place)
+    report.seconds = round(time.monotonic() - started, 3)
+    report.peak_memory_mb = peak_memory_mb()
+    return report
+
+
+@dataclass(frozen=True)
+class _Sync:
+    """One attempt: what was found before the first row is read."""
+
+    source: Source
+    lake: Lake
+    spec: TableSpec
+    place: Place
+    identity: ServerIdentity
+    facts: TableFacts
+    resolved: Resolved
+    note: table_note.TableNote
+    head: Manifest | None
+    full: bool
+    may_reread: bool
+    may_read_on: bool
+    run_id: str
+    emit: Emit
+
+    @classmethod
+    def prepare(
+        cls,
+        source: Source,
+        lake: Lake,
+        spec: TableSpec,
+        key: str,
+        mode: Mode,
+        asked_by_person: bool,
+        run_id: str,
+        emit: Emit,
+    ) -> "_Sync":
+        """Look at the table, the lake and the marks. Raises ConfigError or IdentityChanged before anything is read."""
+        identity, facts = source.identity(), source.describe(spec.table)
+        resolved = resolve(spec, facts)
+        place = Place(spec.source, spec.table, key)
+        note = table_note.read(lake, place, spec, identity.database)
+        full = mode == "full"
+        table_note.check_scheme(note, spec, full=full)
+        head = lake.head(place)
+        table_note.check_identity(note, head, identity.database, full=full)
+        closed = head is not None and head.closed
+        return cls(
+            source=source,
+            lake=lake,
+            spec=spec,
+            place=place,
+            identity=identity,
+            facts=facts,
+            resolved=resolved,
+            note=note,
+            head=head,
+            full=full,
+            may_reread=full or (closed and mode == "auto" and asked_by_person),
+            may_read_on=not closed,
+            run_id=run_id,
+            emit=emit,
+        )
+
+    def run(self, progress: Callable[[Progress], None] | None, backoff: Backoff) -> SyncReport:
+        """Read and commit. Raises LostRace or AttemptVoid where the attempt has to be made afresh."""
+        report = SyncReport(
+            table=self.spec.table,
+            partition=self.place.partition,
+            columns=self.resolved.columns,
+            uri=self.lake.uri(self.place),
+        )
+        if self.spec.cursor:
+            self._run_window(report, progress, backoff)
+        else:
+            draft = self._draft(None, self.source.clock(self.spec.table), "replace")
+            writer = self._writer(draft, lambda manifest, rows: 0, report)
+            with closing(writer):
+                extract_whole_table(
+                    self.source, self.place, self.spec, self.resolved, self.head, writer, report, self.emit
+                )
+        table_note.renew_scheme(self.lake, self.place, self.note, self.spec)
+        return report
+
+    def _run_window(
+        self, report: SyncReport, progress: Callable[[Progress], None] | None, backoff: Backoff
+    ) -> None:
+        assert self.resolved.cursor is not None
+        partition = self.spec.partitions.partition(self.place.partition, self.resolved.cursor.kind)
+        checks.refuse_null_cursor(self.source, self.spec, self.resolved)
+        capture = self.source.capture(self.spec, self.facts, self.resolved.order)
+        report.queries += 1
+        self.emit("ceiling captured", watermark_ceiling=show(capture.ceiling) if capture else None)
+        if not self.full or capture is None:
+            assert_grown(self.head, capture, partition, self.spec.table)
+        if capture is None or not (self.may_reread or self.may_read_on):
+            return self._nothing_new(report)
+        if self.may_reread and self.spec.load == "append" and not self.resolved.key:
+            raise ConfigError(
+                "a re-read would double the rows of an `append` table without a key",
+                table=self.spec.table,
+                partition=self.place.partition,
+                fix="name a `key`, or empty the target and the lake's folder of the table first",
+            )
+        forget = self.full and (
+            not table_note.belongs(self.note, self.head, self.identity.database)
+            or has_shrunk(self.head, capture, partition)
+        )
+        earlier = () if self.head is None or forget else self.head.captures
+        judged = settle(self.source, self.spec, self.resolved, [*earlier, capture], self.emit)
+        window = open_window(partition, self.head, capture, judged, whole=self.may_reread, forget=forget)
+        if not window.has_news(None if self.may_reread else self.head):
+            return self._nothing_new(report)
+        self._read(window, partition, capture, report, progress, backoff)
+
+    def _read(
+        self,
+        window: Window,
+        partition: Partition,
+        capture: Capture,
+        report: SyncReport,
+        progress: Callable[[Progress], None] | None,
+        backoff: Backoff,
+    ) -> None:
+        spec, emit = self.spec, self.emit
+        captured_at = self.source.clock(spec.table)
+        emit("window opened", low=show(window.low), safe=show(window.safe), watermark_ceiling=show(window.high))
+        draft = self._draft(window, captured_at, "replace" if self.may_reread and self.head else "append")
+        draft = replace(draft, closed=is_closed(window, partition))
+        base = Read(
+            table=spec.table,
+            columns=self.resolved.read,
+            order=self.resolved.order,
+            cursor=spec.cursor,
+            after=window.low,
+            upto=window.high,
+            start=partition.start,
+            end=partition.end,
+            prefix_column=partition.column,
+            prefix=partition.prefix,
+            with_ties=self.resolved.with_ties,
+        )
+        writer = self._writer(
+            draft,
+            lambda manifest, rows: checks.verify_window(self.source, self.lake, base, manifest, rows),
+            report,
+        )
+        stats, meter = LoopStats(), ProgressMeter(progress, window.low, window.high)
+        sizer = ChunkSizer(spec.chunk, bytes_most=spec.memory_mb * 1024 * 1024 // 2)
+        with closing(writer):
+            for read in (base, *_beside(spec, self.resolved, base, window)):
+                chunks = read_chunks(
+                    self.source, read, sizer=sizer, stats=stats, retry=Retry(backoff), emit=emit, server=capture.server
+                )
+                with Prefetch(chunks) as batches:
+                    for batch in batches:
+                        writer.add(batch) if read is base else writer.add_beside(batch)
+                        meter.add(batch.num_rows, writer.page)
+            self._assert_same_table(capture)
+            writer.finish()
+        emit(
+            "Reached watermark ceiling - sync complete",
+            watermark_ceiling=show(window.high),
+            last_processed_id=show(writer.page),
+            rows=report.rows,
+        )
+        self._tell(report, window, stats, writer, captured_at)
+        report.checks = checks.lake_checks(
+            self.source, spec, self.resolved, self.facts, window, report.rows, writer.rows_left_window
+        )
+
+    def _draft(self, window: Window | None, captured_at: datetime, mode: str) -> Manifest:
+        return Manifest(
+            seq=self.head.seq + 1 if self.head else 1,
+            mode=mode,  # type: ignore[arg-type]  # one of two constants
+            source=self.spec.source,
+            engine=self.source.engine,
+            source_identity=self.identity.database,
+            table=self.spec.table,
+            partition=self.place.partition,
+            low=window.low if window else None,
+            safe=window.safe if window else None,
+            high=window.high if window else None,
+            proof=window.proof if window else "snapshot",
+            captures=window.pending if window else (),
+            captured_at=captured_at,
+            key=self.resolved.key,
+            cursor=self.spec.cursor,
+            order=self.resolved.order,
+            columns=self.resolved.columns,
+            files=(),
+            rows=0,
+            scheme=self.spec.partitions.fingerprint(),
+            run_id=self.run_id,
+            code_version=__version__,
+        )
+
+    def _writer(self, draft: Manifest, verify: Callable[[Manifest, int], int], report: SyncReport) -> WindowWriter:
+        mask = hasher(self.spec, [column.name for column in draft.columns])
+        return WindowWriter(
+            self.lake, self.place, self.spec, draft, mask=mask, verify=verify, report=report, emit=self.emit
+        )
+
+    def _assert_same_table(self, capture: Capture) -> None:
+        """Before the manifest is put: the columns and the server are those that the window was opened with."""
+        if resolve(self.spec, self.source.describe(self.spec.table)).columns != self.resolved.columns:
+            raise AttemptVoid("its columns changed while it was read", table=self.spec.table)
+        if self.source.identity().server != capture.server:
+            raise AttemptVoid("another server answers than at the start", table=self.spec.table)
+
+    def _tell(
+        self, report: SyncReport, window: Window, stats: LoopStats, writer: WindowWriter, captured_at: datetime
+    ) -> None:
+        chunk_rows = self.spec.chunk.rows
+        report.low, report.safe, report.ceiling = show(window.low), show(window.safe), show(window.high)
+        report.proof = window.proof
+        report.lag_seconds = _lag_seconds(window.safe, captured_at)
+        report.queries += stats.queries
+        report.longest_query_seconds = round(stats.longest_query_seconds, 3)
+        report.chunk_efficiency_percent = round(100 * min(1.0, stats.rows / max(1, stats.queries * chunk_rows)), 1)
+        span = _id_span(writer.first, writer.page)
+        if span is None:
+            return
+        report.queries_saved = max(0, -(-span // chunk_rows) - stats.queries)
+        if 10 * stats.rows < span:
+            self.emit(
+                "Sparse ID sequence detected",
+                efficiency_percent=round(100 * stats.rows / span, 2),
+                rows_found=stats.rows,
+                chunk_size_requested=chunk_rows,
+                queries_saved=report.queries_saved,
+            )
+
+    def _nothing_new(self, report: SyncReport) -> None:
+        report.nothing_new = True
+        if self.head is not None:
+            report.last_seq, report.closed, report.proof = self.head.seq, self.head.closed, self.head.proof
+            report.low, report.safe, report.ceiling = show(self.head.low), show(self.head.safe), show(self.head.high)
+        report.checks = [
+            CheckResult("row_count", True, description="nothing new to read"),
+            CheckResult("reached_ceiling", True, description="nothing new to read"),
+            *checks.standing_checks(self.source, self.spec, self.resolved, self.facts, None),
+        ]
+        self.emit("nothing new to read", safe=report.safe, watermark_ceiling=report.ceiling)
+
+
+def _beside(spec: TableSpec, resolved: Resolved, base: Read, window: Window) -> list[Read]:
+    """Reads beside the window, provisional each time: rows without a cursor, and sentinels above the sequence."""
+    reads = []
+    if spec.null_cursor == "include" and base.start is None:
+        keys = tuple(column for column in resolved.order if column.name in resolved.key)
+        reads.append(replace(base, null_cursor=True, order=keys, after=None, upto=None, end=None))
+    if window.sentinel is not None:
+        reads.append(replace(base, after=window.high, upto=window.sentinel))
+    return reads
+
+
+def _lag_seconds(safe: Mark | None, captured_at: datetime) -> float | None:
+    """How far what is proven final lies behind the source's time; only times can tell."""
+    if safe is None or not isinstance(safe[0], datetime) or safe[0].tzinfo is None:
+        return None
+    return round((captured_at - safe[0]).total_seconds(), 1)
+
+
+def _id_span(first: Mark | None, last: Mark | None) -> int | None:
+    if first is None or last is None or not isinstance(first[0], int) or not isinstance(last[0], int):
+        return None
+    return last[0] - first[0] + 1

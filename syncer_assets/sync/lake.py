@@ -1,0 +1,278 @@
+"""The lake: an object store with Parquet and the manifests that commit it (DESIGN 6).
+
+Layout below the root: `_lake.json`, and per partition `<source>/<table>/<partition>/data/<seq>-<attempt>/*.parquet`,
+`_manifests/<seq:08d>.json`; per table `_registered/<warehouse>.<target>.json` names who loads from it.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+from ..model.errors import ConfigError, LakeCorrupt, LostRace, ObjectStoreError
+from ..model.manifest import DataFile, Manifest
+from ..model.table import Target
+
+READ_ROWS = 65_536
+COPY_BYTES = 4 * 1024 * 1024
+
+
+def open_lake(url: str, **options: str) -> "Lake":
+    """The lake at `url` (`file://`, `s3://`, `az://`, `gs://`); `options` are the object store's own.
+
+    A relative `file://./folder` counts from the working directory. Keys come from the environment or `options`.
+    """
+    parts = urlsplit(url)
+    with _errors(f"the lake {url} cannot be opened"):
+        if parts.scheme == "file":
+            root = Path(unquote(url.removeprefix("file://"))).expanduser().resolve()
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ObjectStoreError(
+                    f"the lake folder {root} cannot be made ({error.strerror})", fix="give the user write permission"
+                ) from None
+            return Lake(url, obstore.store.LocalStore(root), root)
+        if not parts.scheme or parts.scheme not in ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "memory"):
+            raise ConfigError(
+                f"the lake url {url!r} is of no known kind", fix="use file://, s3://bucket/prefix, gs:// or az://"
+            )
+        store: Any = obstore.store.from_url(url, **options)  # type: ignore[arg-type]  # options differ by store
+        return Lake(url, store, None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a partition of a table lies in the lake."""
+
+    source: str
+    table: str
+    partition: str
+
+    @property
+    def table_folder(self) -> str:
+        return f"{_safe(self.source)}/{_safe(self.table)}"
+
+    @property
+    def folder(self) -> str:
+        return f"{self.table_folder}/{_safe(self.partition)}"
+
+    def manifest(self, seq: int) -> str:
+        return f"{self.folder}/_manifests/{seq:08d}.json"
+
+    def data(self, seq: int, attempt: str) -> str:
+        return f"{self.folder}/data/{seq:08d}-{attempt}"
+
+
+class Lake:
+    """An opened lake. Paths are relative to its root."""
+
+    def __init__(self, url: str, store: Any, root: Path | None):
+        self.url, self.store, self.root = url.rstrip("/"), store, root
+        self._generation: str | None = None
+
+    @property
+    def generation(self) -> str:
+        """The UUID that this lake was born with: a wiped and refilled lake has another."""
+        if self._generation is None:
+            body = json.dumps({"version": 1, "generation": str(uuid.uuid4())}).encode()
+            self.put_if_absent("_lake.json", body)
+            self._generation = str(json.loads(self.get("_lake.json"))["generation"])
+        return self._generation
+
+    def uri(self, place: Place) -> str:
+        """The address of a partition's folder, for people."""
+        return f"{self.url}/{place.folder}"
+
+    def head(self, place: Place) -> Manifest | None:
+        """The last manifest of a partition, or None."""
+        last = max(self.seqs(place), default=0)
+        return self.manifest(place, last) if last else None
+
+    def seqs(self, place: Place) -> list[int]:
+        """The committed sequence numbers of a partition, in order. Raises LakeCorrupt where one is missing."""
+        with _errors(f"the manifests below {self.uri(place)} cannot be listed"):
+            found = sorted(
+                int(Path(meta["path"]).stem)
+                for page in obstore.list(self.store, prefix=f"{place.folder}/_manifests")
+                for meta in page
+                if meta["path"].endswith(".json")
+            )
+        if found and found != list(range(1, found[-1] + 1)):
+            missing = sorted(set(range(1, found[-1] + 1)) - set(found))
+            raise LakeCorrupt(
+                f"manifest {missing[0]} is missing from the lake",
+                table=place.table,
+                partition=place.partition,
+                fix="restore the object, or run with `--full`",
+            )
+        return found
+
+    def manifest(self, place: Place, seq: int) -> Manifest:
+        """One manifest. Raises LakeCorrupt if it is not there or cannot be read."""
+        path = place.manifest(seq)
+        return Manifest.from_bytes(self.get(path), path)
+
+    def manifests(self, place: Place, after: int = 0) -> list[Manifest]:
+        """Every manifest with a `seq` above `after`, in order."""
+        seqs = [seq for seq in self.seqs(place) if seq > after]
+        if not seqs:
+            return []
+        with ThreadPoolExecutor(min(8, len(seqs))) as pool:
+            return list(pool.map(lambda seq: self.manifest(place, seq), seqs))
+
+    def partitions(self, source: str, table: str) -> list[str]:
+        """The keys of the partitions that have a folder."""
+        prefix = f"{_safe(source)}/{_safe(table)}"
+        with _errors(f"the lake {self.url} cannot be listed"):
+            found = obstore.list_with_delimiter(self.store, prefix)["common_prefixes"]
+        names = [unquote(path.rsplit("/", 1)[1]) for path in found]
+        return sorted(name for name in names if not name.startswith("_"))
+
+    def commit(self, place: Place, manifest: Manifest) -> None:
+        """Put the manifest if its `seq` is free: the one commit point of an extraction.
+
+        Raises LostRace if another writer has it; a lost reply is recognised by the body's own hash.
+        """
+        path, body = place.manifest(manifest.seq), manifest.to_bytes()
+        if self.put_if_absent(path, body) or self.get(path) == body:
+            return
+        raise LostRace(
+            f"another sync committed manifest {manifest.seq} first; this attempt was thrown away",
+            table=place.table,
+            partition=place.partition,
+            fix="none needed: the next attempt goes on from the winner's marks",
+        )
+
+    def put_if_absent(self, path: str, body: bytes) -> bool:
+        """True if the object was written, False if one was there already."""
+        with _errors(f"{path} cannot be written to the lake {self.url}"):
+            try:
+                obstore.put(self.store, path, body, mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
+
+    def get(self, path: str) -> bytes:
+        """An object's bytes. Raises LakeCorrupt if it is not there."""
+        with _errors(f"{path} cannot be read from the lake {self.url}"):
+            try:
+                return bytes(obstore.get(self.store, path).bytes())
+            except FileNotFoundError:
+                raise _missing(path) from None
+
+    def register(self, place: Place, target: Target) -> None:
+        """Note that a warehouse loads this table: superseded data is kept until it has loaded past it."""
+        name = f"{_safe(target.warehouse)}.{_safe(target.name)}.json"
+        body = {"warehouse": target.warehouse, "schema": target.schema, "table": target.table}
+        self.put_if_absent(f"{place.table_folder}/_registered/{name}", json.dumps(body).encode())
+
+    @contextmanager
+    def batches(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[Iterator[pa.RecordBatch]]:
+        """The rows of a data file, after its size and hash were found as the manifest has them (LakeCorrupt)."""
+        with self._verified(file) as path, pq.ParquetFile(path, memory_map=True, pre_buffer=False) as parquet:
+            yield parquet.iter_batches(READ_ROWS, columns=list(columns) if columns is not None else None)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove data objects that no manifest names."""
+        if paths:
+            with _errors(f"data objects cannot be removed from the lake {self.url}"):
+                obstore.delete(self.store, list(paths))
+
+    def remove_orphans(self, place: Place) -> int:
+        """Remove data that no manifest names once its `seq` is taken; the number of objects removed.
+
+        A `seq` that is not taken yet may belong to a sync that is still writing: it is left alone (DESIGN 6).
+        """
+        seqs = self.seqs(place)
+        if not seqs:
+            return 0
+        taken = set(seqs)
+        folders: dict[tuple[int, str], list[str]] = {}
+        with _errors(f"the data below {self.uri(place)} cannot be cleaned"):
+            for page in obstore.list(self.store, prefix=f"{place.folder}/data"):
+                for meta in page:
+                    folder = meta["path"].rsplit("/", 2)[1]
+                    folders.setdefault((int(folder.split("-", 1)[0]), folder), []).append(meta["path"])
+            doomed: list[str] = []
+            for (seq, _), paths in folders.items():
+                if seq in taken:
+                    named = {file.path for file in self.manifest(place, seq).files}
+                    doomed += [path for path in paths if path not in named]
+        self.remove(doomed)
+        return len(doomed)
+
+    @contextmanager
+    def _verified(self, file: DataFile) -> Iterator[Path]:
+        if self.root is not None:
+            path = self.root / file.path
+            with _errors(f"{file.path} cannot be read"):
+                _check(file, *_hash_file(path, file.path))
+            yield path
+            return
+        with NamedTemporaryFile(prefix="syncer-", suffix=".parquet") as copy:
+            digest, size = hashlib.sha256(), 0
+            with _errors(f"{file.path} cannot be read from the lake {self.url}"):
+                try:
+                    for part in obstore.get(self.store, file.path).stream(min_chunk_size=COPY_BYTES):
+                        digest.update(part)
+                        size += copy.write(part)
+                except FileNotFoundError:
+                    raise _missing(file.path) from None
+                copy.flush()
+            _check(file, digest.hexdigest(), size)
+            yield Path(copy.name)
+
+
+def _hash_file(path: Path, name: str) -> tuple[str, int]:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+    except FileNotFoundError:
+        raise _missing(name) from None
+
+
+def _check(file: DataFile, sha256: str, size: int) -> None:
+    if (sha256, size) != (file.sha256, file.bytes):
+        what = f"has {size} bytes, its manifest says {file.bytes}" if size != file.bytes else "has another hash"
+        raise LakeCorrupt(
+            f"data object {file.path} {what}",
+            fix="restore the object from a backup, or re-read the partition with `--full`",
+        )
+
+
+def _missing(path: str) -> LakeCorrupt:
+    return LakeCorrupt(
+        f"object {path} is missing from the lake",
+        fix="restore the object from a backup, or re-read the partition with `--full`",
+    )
+
+
+def _safe(name: str) -> str:
+    """A name as one path segment: percent-encoded, and never starting with a dot or an underscore."""
+    text = quote(name, safe="-_. ").replace(" ", "%20")
+    return f"%{ord(text[0]):02X}{text[1:]}" if text[:1] in ("_", ".") else text
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        reason = str(error).split("\n", 1)[0].split("Debug source", 1)[0].strip()[:300]
+        raise ObjectStoreError(
+            f"{what} ({type(error).__name__}: {reason})",
+            fix="check the folder's or bucket's permissions, free space, and the keys in the environment",
+        ) from None

@@ -1,0 +1,167 @@
+"""The load: every pending manifest of a partition into its warehouse table, in one transaction (DESIGN 6)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ..model.columns import Column
+from ..model.errors import IdentityChanged
+from ..model.manifest import DataFile, Manifest
+from ..model.partition import UNPARTITIONED
+from ..model.report import CheckResult, Emit, LoadReport, silent
+from ..model.table import TableSpec, Target
+from ..sources.arrow import arrow_schema
+from ..warehouses.base import DeleteMissing, LiveFile, LoadPlan, Warehouse
+from .lake import Lake, Place
+from .progress import peak_memory_mb
+from .retry import DEFAULT, Backoff, retrying
+
+
+def load(
+    lake: Lake,
+    warehouse: Warehouse,
+    spec: TableSpec,
+    target: Target,
+    partition: str = UNPARTITIONED,
+    *,
+    run_id: str = "",
+    emit: Emit = silent,
+    backoff: Backoff = DEFAULT,
+) -> LoadReport:
+    """Bring a target up to the last manifest of a partition. Raises SyncError; the target is then as it was.
+
+    The warehouse follows each manifest's own mode. Replaying changes nothing: the watermark says what is loaded.
+    """
+    started = time.monotonic()
+    place = Place(spec.source, spec.table, partition)
+    retrying(lambda: warehouse.register(target, lake.generation), backoff)
+    lake.register(place, target)
+    report = retrying(lambda: _load_pending(lake, warehouse, spec, target, place, run_id, emit), backoff)
+    report.seconds = round(time.monotonic() - started, 3)
+    report.peak_memory_mb = peak_memory_mb()
+    return report
+
+
+def _load_pending(
+    lake: Lake, warehouse: Warehouse, spec: TableSpec, target: Target, place: Place, run_id: str, emit: Emit
+) -> LoadReport:
+    mark = warehouse.watermark(target, place.partition)
+    last = max(lake.seqs(place), default=0)
+    if mark.seq > last:
+        raise IdentityChanged(
+            f"{target.name} has loaded manifest {mark.seq}, the lake's last one is {last}: this is an older lake",
+            table=spec.table,
+            partition=place.partition,
+            fix="restore the lake, or read the table anew with `syncer run --full` after `syncer adopt`",
+        )
+    manifests = lake.manifests(place, after=mark.seq)
+    if not manifests:
+        return LoadReport(
+            target=target.name,
+            partition=place.partition,
+            seq=mark.seq,
+            nothing_new=True,
+            checks=[CheckResult("row_count", True, description="nothing new to load")],
+        )
+    emit("load planned", target=target.name, manifests=len(manifests), first_seq=manifests[0].seq, last_seq=last)
+    return warehouse.load(plan_load(lake, spec, target, manifests, run_id=run_id, emit=emit))
+
+
+def plan_load(
+    lake: Lake,
+    spec: TableSpec,
+    target: Target,
+    manifests: Sequence[Manifest],
+    *,
+    run_id: str = "",
+    emit: Emit = silent,
+) -> LoadPlan:
+    """What a load of these pending manifests (in order, without gaps) stages, supersedes and deletes."""
+    last = manifests[-1]
+    replacing = max((m.seq for m in manifests if m.mode == "replace"), default=0)
+    superseded: dict[int, int] = {}
+    live: list[LiveFile] = []
+    for manifest, following in zip(manifests, [*manifests[1:], None], strict=True):
+        if manifest.seq < replacing:
+            superseded[manifest.seq] = replacing
+            continue
+        for file in manifest.files:
+            if not file.provisional:
+                live.append(LiveFile(manifest.seq, manifest.captured_at, file))
+            elif spec.load == "append":
+                continue
+            elif following is None:
+                live.append(LiveFile(manifest.seq, manifest.captured_at, file))
+            else:
+                superseded[manifest.seq] = following.seq
+    columns = _all_columns(manifests)
+    return LoadPlan(
+        target=target,
+        partition=last.partition,
+        load=spec.load,
+        key=last.key,
+        columns=columns,
+        engine=last.engine,
+        expected_seq=manifests[0].seq - 1,
+        manifests=tuple(manifests),
+        files=tuple(live),
+        superseded=superseded,
+        open_file=lambda file: _conforming(lake, file, columns),
+        delete_missing=_delete_missing(spec, [m for m in manifests if m.seq == replacing]),
+        schema_changes=spec.schema_changes,
+        indexes=spec.indexes,
+        run_id=run_id,
+        emit=emit,
+    )
+
+
+def _all_columns(manifests: Sequence[Manifest]) -> tuple[Column, ...]:
+    """The last manifest's columns, and those that only earlier pending ones still have."""
+    merged = {column.name: column for column in manifests[-1].columns}
+    for manifest in reversed(manifests):
+        for column in manifest.columns:
+            merged.setdefault(column.name, column)
+    return tuple(merged.values())
+
+
+@contextmanager
+def _conforming(lake: Lake, file: DataFile, columns: Sequence[Column]) -> Iterator[Iterator[pa.RecordBatch]]:
+    """A file's batches with exactly these columns: NULL where the file is older than a column."""
+    schema = arrow_schema(columns)
+    with lake.batches(file) as batches:
+        yield (_conform(batch, schema) for batch in batches)
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    if batch.schema.equals(schema):
+        return batch
+    named = set(batch.schema.names)
+    arrays = [
+        batch.column(field.name).cast(field.type) if field.name in named else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _delete_missing(spec: TableSpec, replacing: Sequence[Manifest]) -> DeleteMissing | None:
+    """What a re-read deletes (DESIGN 6): all keys of a whole table, keys of an id range; of a time range nothing,
+    since a row may have moved on, and nothing of a prefix or an append target."""
+    if not replacing or spec.load == "append":
+        return None
+    manifest = replacing[0]
+    if not manifest.cursor:
+        return DeleteMissing(manifest.captured_at, max_shrink=spec.max_shrink, allow_empty=spec.allow_empty)
+    plain = {column.name for column in manifest.columns if column.transform is None}
+    by_id = manifest.order[0].kind == "integer" and spec.partitions.by in ("none", "id")
+    if not by_id or manifest.cursor[0] not in plain or manifest.safe is None:
+        return None
+    partition = spec.partitions.partition(manifest.partition, "integer")
+    return DeleteMissing(
+        manifest.captured_at,
+        column=manifest.cursor[0],
+        start=partition.start,
+        end=partition.end,
+        upto=manifest.safe[0],
+    )

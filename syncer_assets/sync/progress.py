@@ -1,0 +1,60 @@
+"""How far a running loop is, told at most every few seconds."""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ..model.marks import Mark
+
+EVERY_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Rows written so far, the share of the window behind the loop (0 to 1, None if it cannot be told), and the rate."""
+
+    rows: int
+    share: float | None
+    rows_per_second: float
+    seconds: float
+
+
+class ProgressMeter:
+    """Calls `tell` with a `Progress`, at most every EVERY_SECONDS."""
+
+    def __init__(self, tell: Callable[[Progress], None] | None, low: Mark | None, high: Mark | None):
+        self._tell, self._low, self._high = tell, low, high
+        self._first: Mark | None = None
+        self._started = self._told = time.monotonic()
+        self.rows = 0
+
+    def add(self, rows: int, page: Mark | None) -> None:
+        """Rows were written, up to `page`."""
+        self.rows += rows
+        if page is None:
+            return
+        self._first = self._first or self._low or page
+        now = time.monotonic()
+        if self._tell is not None and now - self._told >= EVERY_SECONDS:
+            self._told = now
+            seconds = now - self._started
+            self._tell(Progress(self.rows, self._share(page), round(self.rows / seconds, 1), round(seconds, 1)))
+
+    def _share(self, page: Mark) -> float | None:
+        if self._first is None or self._high is None:
+            return None
+        low, now, high = self._first[0], page[0], self._high[0]
+        if isinstance(low, int) and isinstance(now, int) and isinstance(high, int) and high > low:
+            return min(1.0, (now - low) / (high - low))
+        if isinstance(low, datetime) and isinstance(now, datetime) and isinstance(high, datetime) and high > low:
+            return min(1.0, (now - low) / (high - low))
+        if isinstance(low, date) and isinstance(now, date) and isinstance(high, date) and high > low:
+            return min(1.0, (now - low).days / (high - low).days)
+        return None
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has had resident, in MB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -1,0 +1,159 @@
+"""What the YAML asks of a table, held against the table as it is: one clear error each, before anything is read."""
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from ..model.columns import Column
+from ..model.errors import ConfigError
+from ..model.marks import TIME_KINDS, CursorColumn, CursorKind
+from ..model.table import TableSpec
+from ..sources.base import SourceColumn, TableFacts
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A table that can be synced: the columns of the lake, those to read (order columns too), and the read order."""
+
+    key: tuple[str, ...]
+    order: tuple[CursorColumn, ...]
+    columns: tuple[Column, ...]
+    read: tuple[SourceColumn, ...]
+    with_ties: bool
+
+    @property
+    def cursor(self) -> CursorColumn | None:
+        """The first cursor column, by which windows and partitions are cut."""
+        return self.order[0] if self.order else None
+
+
+def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
+    """Raises ConfigError naming table, field and fix where `spec` does not fit the table."""
+    if not facts.can_select:
+        raise ConfigError(
+            "the source's role may not SELECT from it", table=spec.table, fix=f"GRANT SELECT ON {spec.table} TO the role"
+        )
+    key = spec.key or facts.primary_key
+    for field, names in (
+        ("key", key),
+        ("cursor", spec.cursor),
+        ("columns.include", spec.columns.include),
+        ("columns.exclude", spec.columns.exclude),
+        ("columns.hash", spec.columns.hash),
+        ("partitions.column", (spec.partitions.column,) if spec.partitions.column else ()),
+    ):
+        for name in names:
+            _known(spec, facts, field, name)
+    _load_fits(spec, key)
+    chosen = _chosen(spec, facts)
+    order = tuple(_cursor_column(spec, facts, name) for name in spec.cursor) + tuple(
+        CursorColumn(name, _order_kind(facts, name)) for name in key if spec.cursor and name not in spec.cursor
+    )
+    named = {column.column.name for column in chosen}
+    extra = tuple(_found(facts, column.name) for column in order if column.name not in named)
+    if not spec.cursor:
+        order = tuple(CursorColumn(name, _order_kind(facts, name)) for name in key)
+    return Resolved(
+        key=key,
+        order=order,
+        columns=tuple(_lake_column(spec, column) for column in chosen),
+        read=chosen + extra,
+        with_ties=bool(spec.cursor) and not key,
+    )
+
+
+def _known(spec: TableSpec, facts: TableFacts, field: str, name: str) -> None:
+    if facts.column(name) is None:
+        near = get_close_matches(name, [c.column.name for c in facts.columns], 3, 0.5)
+        raise ConfigError(
+            f"`{field}` names the column {name!r}, which the table does not have",
+            table=spec.table,
+            fix=f"did you mean {' or '.join(near)}?" if near else f"remove it from `{field}`",
+        )
+
+
+def _load_fits(spec: TableSpec, key: tuple[str, ...]) -> None:
+    if spec.load == "upsert" and not key:
+        raise ConfigError(
+            "`load: upsert` needs a key, and the table has no primary key",
+            table=spec.table,
+            fix="name unique columns in `key`, or use `load: append` or `load: replace`",
+        )
+    if spec.load != "replace" and not spec.cursor:
+        raise ConfigError(
+            f"`load: {spec.load}` needs a cursor", table=spec.table, fix="name a `cursor`, or use `load: replace`"
+        )
+    if not spec.cursor and spec.partitions.by != "none":
+        raise ConfigError("partitions need a cursor", table=spec.table, fix="name a `cursor`, or drop `partitions`")
+    hidden = set(spec.columns.exclude) | set(spec.columns.hash)
+    if lost := [name for name in key if name in spec.columns.exclude]:
+        raise ConfigError(
+            f"the key column {lost[0]!r} is excluded", table=spec.table, fix="hash it instead, or choose another key"
+        )
+    if spec.cursor and spec.null_cursor == "include" and spec.load == "append":
+        raise ConfigError(
+            "`null_cursor: include` reads those rows again each time, which `load: append` would double",
+            table=spec.table,
+            fix="use `load: upsert`",
+        )
+    if spec.partitions.by == "id" and spec.cursor and spec.cursor[0] in hidden:
+        raise ConfigError(
+            "the cursor of id partitions must reach the warehouse as it is", table=spec.table, fix="do not hide it"
+        )
+
+
+def _cursor_column(spec: TableSpec, facts: TableFacts, name: str) -> CursorColumn:
+    found = _found(facts, name)
+    if found.cursor_kind is None:
+        raise ConfigError(
+            f"the cursor {name!r} is of type {found.column.source_type}, whose order cannot be followed",
+            table=spec.table,
+            fix='use an integer, timestamp, date or numeric column, or text with COLLATE "C"; or `load: replace`',
+        )
+    first = name == spec.cursor[0]
+    if first and found.cursor_kind == "timestamp" and spec.cursor_zone is None:
+        raise ConfigError(
+            f"the cursor {name!r} is a timestamp without time zone, so its age cannot be told",
+            table=spec.table,
+            fix='write the zone that its values are in, e.g. cursor_zone: "UTC"',
+        )
+    wanted = {"id": ("integer",), "time": TIME_KINDS}.get(spec.partitions.by)
+    if first and wanted and found.cursor_kind not in wanted:
+        raise ConfigError(
+            f"`partitions: {{by: {spec.partitions.by}}}` does not fit the cursor {name!r} ({found.column.source_type})",
+            table=spec.table,
+            fix="partition by id with an integer cursor, by time with a time cursor",
+        )
+    return CursorColumn(name, found.cursor_kind)
+
+
+def _order_kind(facts: TableFacts, name: str) -> CursorKind:
+    """A key column only pages: any type that the server can order will do."""
+    return _found(facts, name).cursor_kind or "text"
+
+
+def _chosen(spec: TableSpec, facts: TableFacts) -> tuple[SourceColumn, ...]:
+    rules = spec.columns
+    chosen = tuple(
+        column
+        for column in facts.columns
+        if (not rules.include or column.column.name in rules.include) and column.column.name not in rules.exclude
+    )
+    if missing := [name for name in spec.key or facts.primary_key if name not in {c.column.name for c in chosen}]:
+        raise ConfigError(
+            f"`columns.include` leaves out the key column {missing[0]!r}", table=spec.table, fix="include it"
+        )
+    if not chosen:
+        raise ConfigError("no column is left to read", table=spec.table, fix="look at `columns`")
+    return chosen
+
+
+def _lake_column(spec: TableSpec, column: SourceColumn) -> Column:
+    if column.column.name not in spec.columns.hash:
+        return column.column
+    return replace(column.column, type="string", source_type="text", portable=True, transform="hash")
+
+
+def _found(facts: TableFacts, name: str) -> SourceColumn:
+    column = facts.column(name)
+    assert column is not None, name
+    return column

@@ -1,0 +1,139 @@
+"""How far one sync reads, and how much of it is proven final (DESIGN 5, rules 1, 4 and 7)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..model.capture import Capture
+from ..model.errors import IdentityChanged
+from ..model.manifest import Manifest
+from ..model.marks import Mark, highest, is_below, lowest, show
+from ..model.partition import Partition
+from ..model.report import Emit
+from ..model.table import TableSpec
+from ..sources.base import Source, TableFacts
+from .rules import Resolved
+
+POLL_SECONDS = 0.1
+CAPTURES_MOST = 32
+
+
+@dataclass(frozen=True)
+class Window:
+    """`(low, high]` of a partition; rows up to `safe` are final. `pending` are captures for the next sync to judge.
+
+    `sentinel` is an id above the sequence whose rows are read beside the window.
+    """
+
+    low: Mark | None
+    safe: Mark | None
+    high: Mark | None
+    proof: str
+    pending: tuple[Capture, ...] = ()
+    sentinel: Mark | None = None
+    pinned_seconds: float = 0.0
+
+    def has_news(self, head: Manifest | None) -> bool:
+        """Rule 7: something to read if the maximum is above `high`, or `safe` has not reached it."""
+        if self.high is None:
+            return False
+        return head is None or is_below(head.high, self.high) or is_below(head.safe, self.high)
+
+
+def settle(
+    source: Source,
+    spec: TableSpec,
+    resolved: Resolved,
+    captures: Sequence[Capture],
+    emit: Emit,
+) -> list[Capture]:
+    """Wait at most `settle_seconds` for the listed writers of the newest capture to end; the captures as judged then."""
+    deadline = time.monotonic() + spec.settle_seconds
+    judged = source.judge(spec, resolved.order, captures)
+    newest = captures[-1]
+    while True:
+        current = next((c for c in judged if c.source_time == newest.source_time), None)
+        if current is None or current.proven or time.monotonic() >= deadline or current.proof == "lag":
+            break
+        time.sleep(POLL_SECONDS)
+        judged = source.judge(spec, resolved.order, judged)
+    emit("ceiling judged", proven=sum(c.proven for c in judged), unproven=sum(not c.proven for c in judged))
+    return judged
+
+
+def open_window(
+    partition: Partition,
+    head: Manifest | None,
+    capture: Capture,
+    judged: Sequence[Capture],
+    *,
+    whole: bool,
+    forget: bool,
+) -> Window:
+    """The window of this sync. `whole` reads the partition from its start; `forget` drops the marks of before.
+
+    Only captures proven *before the first row is read* may raise `safe` (rule 1): the caller has judged them by now.
+    """
+    before = None if head is None or forget else head.safe
+    provable = [c.provable for c in judged if c.proven and c.provable is not None]
+    safe = highest(before, _within(highest(*provable), partition))
+    high = highest(_within(capture.ceiling, partition), None if head is None or forget else head.high)
+    safe = lowest(safe, high)
+    pending = [c for c in judged if not c.proven]
+    waiting = max(((capture.source_time - (c.first_seen or c.source_time)).total_seconds() for c in pending), default=0)
+    return Window(
+        low=None if whole else before,
+        safe=safe,
+        high=high,
+        proof=capture.proof,
+        pending=_thinned(pending),
+        sentinel=capture.sentinel if partition.end is None and partition.start is None else None,
+        pinned_seconds=waiting,
+    )
+
+
+def is_closed(window: Window, partition: Partition) -> bool:
+    """Closed only when `safe` has reached the partition's end."""
+    return partition.end is not None and window.safe == (partition.end,)
+
+
+def assert_grown(head: Manifest | None, capture: Capture | None, partition: Partition, table: str) -> None:
+    """A maximum below `safe` means another table than the one that was read: truncated, restored, or rows deleted."""
+    if has_shrunk(head, capture, partition):
+        assert head is not None
+        reached = show(_within(capture.ceiling, partition)) if capture else "none: the table is empty"
+        raise IdentityChanged(
+            f"the source's highest cursor value ({reached}) lies below what was proven final ({show(head.safe)}): "
+            "the table was truncated, restored, or its newest rows were deleted",
+            table=table,
+            partition=head.partition,
+            fix="`syncer run --full` reads it anew; where rows were only deleted, `syncer adopt` keeps what is loaded",
+        )
+
+
+def has_shrunk(head: Manifest | None, capture: Capture | None, partition: Partition) -> bool:
+    """True if the maximum fell below `safe`, and no sequence shows that ids above were handed out before."""
+    if head is None or head.safe is None:
+        return False
+    if capture is not None and capture.allocated is not None and not is_below(capture.allocated, head.safe):
+        return False
+    return is_below(_within(capture.ceiling, partition) if capture else None, head.safe)
+
+
+def _within(mark: Mark | None, partition: Partition) -> Mark | None:
+    """A mark cut to the partition: None below its start, `(end,)` where it reaches the end."""
+    if mark is None:
+        return None
+    if partition.end is not None and not is_below(mark[:1], (partition.end,)):
+        return (partition.end,)
+    if partition.start is not None and is_below(mark[:1], (partition.start,)):
+        return None
+    return mark
+
+
+def _thinned(captures: Sequence[Capture]) -> tuple[Capture, ...]:
+    """At most CAPTURES_MOST: while one writer stays open for days, every second capture of the middle is as good."""
+    kept = list(captures)
+    while len(kept) > CAPTURES_MOST:
+        kept = [*kept[0:1], *kept[1:-1:2], kept[-1]]
+    return tuple(kept)

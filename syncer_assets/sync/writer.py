@@ -1,0 +1,179 @@
+"""From the loop's batches to committed manifests: final rows, provisional rows, and commits on the way (DESIGN 5)."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..model.manifest import DataFile, Manifest
+from ..model.marks import Mark
+from ..model.report import Emit, SyncReport
+from ..model.table import TableSpec
+from ..sources.arrow import arrow_schema
+from .chunks import last_mark
+from .lake import Lake, Place
+from .parquet import MB, FileSink
+
+Verify = Callable[[Manifest, int], int]
+"""`verify(manifest, final_rows)` asserts a manifest's window against the source; how many rows left it since."""
+
+
+class WindowWriter:
+    """Writes the rows of one window and commits them. `draft` carries the window's marks and the next free `seq`.
+
+    Rows up to the draft's `safe` are final and are committed on the way, after each full file or `commit_every`; rows
+    above it go to provisional files of the last manifest. A `replace` is one manifest.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        place: Place,
+        spec: TableSpec,
+        draft: Manifest,
+        *,
+        mask: Callable[[pa.RecordBatch], pa.RecordBatch],
+        verify: Verify,
+        report: SyncReport,
+        emit: Emit,
+    ):
+        self._lake, self._place, self._spec, self._draft = lake, place, spec, draft
+        self._mask, self._verify, self._report, self._emit = mask, verify, report, emit
+        self._schema = arrow_schema(draft.columns)
+        self._names = [column.name for column in draft.columns]
+        self._cursor = list(draft.cursor)
+        self._final_rows = 0
+        self.rows_left_window = 0
+        self._committed_at = time.monotonic()
+        self._sink = self._new_sink()
+        self.first: Mark | None = None
+        self.page: Mark | None = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Rows of the window, in order."""
+        final = rows_up_to(batch, self._cursor, self._draft.safe)
+        if final:
+            self._add_final(batch.slice(0, final))
+        self._sink.write(self._shaped(batch.slice(final)), provisional=True)
+        self.page = last_mark(batch, self._draft.order, self._draft.table)
+        if self.first is None and batch.num_rows:
+            self.first = last_mark(batch.slice(0, 1), self._draft.order, self._draft.table)
+
+    def add_beside(self, batch: pa.RecordBatch) -> None:
+        """Rows that no window holds; they are read again each time."""
+        self._sink.write(self._shaped(batch), provisional=True)
+
+    def add_whole(self, batch: pa.RecordBatch) -> None:
+        """Rows of a table that is read in one piece."""
+        self._write_final(batch)
+
+    def finish_unless_same(self, head: Manifest | None) -> bool:
+        """As `finish`, but where `head` has files of the same content, drop what was written. False then."""
+        self._sink.close_file()
+        if head is not None and _content(self._sink.files) == _content(head.files) and head.mode == self._draft.mode:
+            if head.columns == self._draft.columns:
+                self._lake.remove([file.path for file in self._sink.take()])
+                return False
+        self._commit(self._draft)
+        return True
+
+    def finish(self) -> Manifest:
+        """Complete the files, assert, and commit the last manifest of the window."""
+        self._sink.close_file()
+        return self._commit(self._draft)
+
+    def close(self) -> None:
+        """Drop what was not committed. Without effect after `finish`."""
+        self._sink.abandon()
+
+    def _add_final(self, batch: pa.RecordBatch) -> None:
+        if self._may_commit():
+            cut = start_of_last_group(batch, self._cursor)
+            if cut:
+                self._write_final(batch.slice(0, cut))
+                self._sink.close_file()
+                reached = tuple(batch.column(name)[cut - 1].as_py() for name in self._cursor)
+                self._commit(replace(self._draft, safe=reached, high=reached, closed=False, captures=()))
+                self._draft = replace(self._draft, seq=self._draft.seq + 1, low=reached)
+                self._sink = self._new_sink()
+                batch = batch.slice(cut)
+        self._write_final(batch)
+
+    def _may_commit(self) -> bool:
+        if self._draft.mode != "append" or not self._final_rows:
+            return False
+        overdue = time.monotonic() - self._committed_at >= self._spec.commit_every.total_seconds()
+        return overdue or self._sink.completed > 0
+
+    def _write_final(self, batch: pa.RecordBatch) -> None:
+        self._sink.write(self._shaped(batch))
+        self._final_rows += batch.num_rows
+
+    def _commit(self, manifest: Manifest) -> Manifest:
+        files = self._sink.take()
+        manifest = replace(manifest, files=files, rows=sum(file.rows for file in files))
+        self._emit("files written", seq=manifest.seq, files=len(files), rows=manifest.rows)
+        left = self._verify(manifest, self._final_rows)
+        self._lake.commit(self._place, manifest)
+        self.rows_left_window += left
+        self._emit("manifest committed", seq=manifest.seq, rows=manifest.rows, rows_left_window=left)
+        self._note(manifest, files)
+        self._final_rows, self._committed_at = 0, time.monotonic()
+        return manifest
+
+    def _note(self, manifest: Manifest, files: Sequence[DataFile]) -> None:
+        report = self._report
+        report.rows += manifest.rows
+        report.bytes += sum(file.bytes for file in files)
+        report.files += len(files)
+        report.manifests += 1
+        report.last_seq, report.mode, report.closed = manifest.seq, manifest.mode, manifest.closed
+
+    def _new_sink(self) -> FileSink:
+        folder = self._place.data(self._draft.seq, uuid.uuid4().hex[:12])
+        cursor = self._cursor[0] if self._cursor and self._cursor[0] in self._names else None
+        hidden = cursor in self._spec.columns.hash
+        return FileSink(
+            self._lake.store,
+            folder,
+            self._schema,
+            target_bytes=int(self._spec.files.target_mb * MB),
+            max_rows=self._spec.files.max_rows,
+            cursor=None if hidden else cursor,
+        )
+
+    def _shaped(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return self._mask(batch.select(self._names)) if batch.num_rows else batch
+
+
+def _content(files: Sequence[DataFile]) -> list[tuple[str, int]]:
+    return [(file.sha256, file.bytes) for file in files]
+
+
+def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) -> int:
+    """How many of the batch's rows (ordered by cursor) lie at or below a mark."""
+    if mark is None:
+        return 0
+    below: pa.Array | None = None
+    equal: pa.Array | None = None
+    for name, value in zip(cursor, mark, strict=False):
+        column = batch.column(name)
+        scalar = pa.scalar(value, column.type)
+        less = pc.less(column, scalar)
+        same = pc.equal(column, scalar)
+        below = less if below is None else pc.or_(below, pc.and_(equal, less))
+        equal = same if equal is None else pc.and_(equal, same)
+    return pc.sum(pc.or_(below, equal)).as_py() or 0
+
+
+def start_of_last_group(batch: pa.RecordBatch, cursor: Sequence[str]) -> int:
+    """Where the rows begin that share the last row's cursor: before it, every value was read completely."""
+    same: pa.Array | None = None
+    for name in cursor:
+        column = batch.column(name)
+        equal = pc.equal(column, column[-1])
+        same = equal if same is None else pc.and_(same, equal)
+    return pc.index(same, True).as_py()

@@ -1,0 +1,1 @@
+"""Warehouses, one module each, same shape as `base`."""

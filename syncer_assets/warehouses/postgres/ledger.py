@@ -1,0 +1,281 @@
+"""The ledger: schema `_syncer` of the warehouse, written in the transaction that writes the rows (DESIGN 6)."""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+import psycopg
+
+from ...model.errors import IdentityChanged, LostRace
+from ...model.manifest import Manifest
+from ...model.marks import Mark, encode
+from ...model.table import Target
+from ..base import LedgerRow, LoadPlan, Watermark
+from . import catalog, names
+
+TABLES_SQL = (files(__package__) / "ledger.sql").read_text(encoding="utf-8")
+LOCK_KEY = 7092217064
+"""Advisory lock of those who create the ledger or register a target."""
+
+RECORD_SQL = """
+INSERT INTO _syncer.loads (target_name, partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted,
+    rows_updated, rows_unchanged, rows_stale, rows_deduplicated, rows_deleted, how, seconds, run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+"""
+
+ADVANCE_SQL = """
+INSERT INTO _syncer.watermarks AS w (target_name, partition_key, seq, low, safe, high)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (target_name, partition_key) DO UPDATE
+SET seq = excluded.seq, low = excluded.low, safe = excluded.safe, high = excluded.high, updated_at = now()
+WHERE w.seq = $7
+"""
+
+LEDGER_SQL = """
+SELECT partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted, rows_updated, rows_unchanged,
+    rows_stale, rows_deduplicated, run_id, loaded_at
+FROM _syncer.loads WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2)
+ORDER BY partition_key, seq
+"""
+
+
+@dataclass
+class Counts:
+    """What became of the rows of one manifest."""
+
+    rows_in: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    deduplicated: int = 0
+    deleted: int = 0
+
+
+def register(connection: psycopg.Connection, target: Target, lake_generation: str) -> None:
+    """Make schema, tables and the target's row; raise IdentityChanged where they belong to another lake or table."""
+    names.check_target(target)
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock($1)", (LOCK_KEY,))
+        _create(connection, target)
+        connection.execute(
+            "INSERT INTO _syncer.targets (target_name) VALUES ($1) ON CONFLICT DO NOTHING", (target.name,)
+        )
+        row = connection.execute(
+            "SELECT lake_generation, target_oid FROM _syncer.targets WHERE target_name = $1 FOR UPDATE",
+            (target.name,),
+        ).fetchone()
+        assert row is not None
+        generation, oid = row
+        current = catalog.table_oid(connection, target)
+        if has_loads(connection, target):
+            _check_identity(target, lake_generation, generation, current, oid)
+        if (generation, oid) != (lake_generation, current):
+            _identify(connection, target, lake_generation, current)
+
+
+def adopt(connection: psycopg.Connection, target: Target, lake_generation: str) -> None:
+    """Write generation and OID anew; marks and ledger stay. Raises IdentityChanged if there is no table to adopt."""
+    names.check_target(target)
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock($1)", (LOCK_KEY,))
+        _create(connection, target)
+        connection.execute(
+            "INSERT INTO _syncer.targets (target_name) VALUES ($1) ON CONFLICT DO NOTHING", (target.name,)
+        )
+        current = catalog.table_oid(connection, target)
+        if current is None and has_loads(connection, target):
+            raise IdentityChanged(
+                "the warehouse table does not exist, so there is nothing to adopt",
+                table=target.name,
+                fix="load it anew with `syncer run --full`",
+            )
+        _identify(connection, target, lake_generation, current)
+
+
+def forget(connection: psycopg.Connection, target: Target, partition: str | None) -> None:
+    """Drop marks and ledger rows. The epoch moves on, so that a load under way changes nothing any more."""
+    if not _exists(connection):
+        return
+    with connection.transaction():
+        identity = ", target_oid = NULL, lake_generation = NULL" if partition is None else ""
+        connection.execute(
+            f"UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now(){identity} WHERE target_name = $1".encode(),
+            (target.name,),
+        )
+        for table in (b"watermarks", b"loads"):
+            connection.execute(
+                b"DELETE FROM _syncer.%s WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2)" % table,
+                (target.name, partition),
+            )
+
+
+def watermarks(connection: psycopg.Connection, target: Target, partition: str | None = None) -> list[Watermark]:
+    """The marks of the target's partitions, or of one."""
+    if not _exists(connection):
+        return []
+    rows = connection.execute(
+        "SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks"
+        " WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2) ORDER BY partition_key",
+        (target.name, partition),
+    )
+    return [Watermark(*row) for row in rows]
+
+
+def rows(connection: psycopg.Connection, target: Target, partition: str | None = None) -> list[LedgerRow]:
+    """The manifests that were loaded."""
+    if not _exists(connection):
+        return []
+    return [LedgerRow(*row) for row in connection.execute(LEDGER_SQL, (target.name, partition))]
+
+
+def has_loads(connection: psycopg.Connection, target: Target) -> bool:
+    """Whether a manifest was ever loaded into the target."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM _syncer.loads WHERE target_name = $1)", (target.name,)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def take_epoch(connection: psycopg.Connection, target: Target) -> int:
+    """Make every load of this target that began earlier a stale one. Waits for a merge that is under way."""
+    row = connection.execute(
+        "UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now() WHERE target_name = $1 RETURNING epoch",
+        (target.name,),
+    ).fetchone()
+    if row is None:
+        raise IdentityChanged("the target is not registered", table=target.name, fix="run `syncer run --full`")
+    return row[0]
+
+
+def fence(connection: psycopg.Connection, plan: LoadPlan, epoch: int) -> None:
+    """The transaction's first statement: it locks the target's row. Raises LostRace if the epoch was taken over."""
+    try:
+        done = connection.execute(
+            "UPDATE _syncer.targets SET updated_at = now() WHERE target_name = $1 AND epoch = $2",
+            (plan.target.name, epoch),
+        ).rowcount
+    except psycopg.errors.SerializationFailure:
+        done = 0
+    if done != 1:
+        raise LostRace("another load took the target over", table=plan.target.name, partition=plan.partition)
+
+
+def check_position(connection: psycopg.Connection, plan: LoadPlan) -> None:
+    """The watermark must be where the plan was made for; raises LostRace otherwise."""
+    found = watermarks(connection, plan.target, plan.partition)
+    seq = found[0].seq if found else 0
+    if seq != plan.expected_seq:
+        raise LostRace(
+            f"the warehouse has loaded manifest {seq}, not {plan.expected_seq}",
+            table=plan.target.name,
+            partition=plan.partition,
+        )
+
+
+def check_table(connection: psycopg.Connection, plan: LoadPlan) -> None:
+    """The table must be the registered object; raises IdentityChanged if it was dropped or made anew since."""
+    row = connection.execute(
+        "SELECT target_oid FROM _syncer.targets WHERE target_name = $1", (plan.target.name,)
+    ).fetchone()
+    if row and row[0] is not None and row[0] != catalog.table_oid(connection, plan.target):
+        raise _other_table(plan.target)
+
+
+def record(
+    connection: psycopg.Connection, plan: LoadPlan, counts: dict[int, Counts], *, how: str, seconds: float
+) -> None:
+    """One row a manifest, the marks of the last one, the table's OID. `seconds` are told with the last manifest."""
+    last = plan.manifests[-1]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            RECORD_SQL,
+            [
+                _record(plan, manifest, counts[manifest.seq], how, seconds if manifest is last else None)
+                for manifest in plan.manifests
+            ],
+        )
+    moved = connection.execute(
+        ADVANCE_SQL,
+        (
+            *(plan.target.name, plan.partition, last.seq),
+            *(_mark(last.low), _mark(last.safe), _mark(last.high), plan.expected_seq),
+        ),
+    ).rowcount
+    if moved != 1:
+        raise LostRace("another load moved the watermark", table=plan.target.name, partition=plan.partition)
+    connection.execute(
+        "UPDATE _syncer.targets SET target_oid = $2 WHERE target_name = $1 AND target_oid IS DISTINCT FROM $2::oid",
+        (plan.target.name, catalog.table_oid(connection, plan.target)),
+    )
+
+
+def was_committed(connection: psycopg.Connection, plan: LoadPlan) -> bool:
+    """Whether the plan's last manifest is in the ledger. Taking the epoch first waits for the lost session's end."""
+    take_epoch(connection, plan.target)
+    last = plan.manifests[-1]
+    row = connection.execute(
+        "SELECT manifest_sha256 FROM _syncer.loads WHERE target_name = $1 AND partition_key = $2 AND seq = $3",
+        (plan.target.name, plan.partition, last.seq),
+    ).fetchone()
+    if row is not None and row[0] != last.sha256:
+        raise LostRace(
+            f"another manifest {last.seq} was loaded meanwhile", table=plan.target.name, partition=plan.partition
+        )
+    return row is not None
+
+
+def _record(plan: LoadPlan, manifest: Manifest, counts: Counts, how: str, seconds: float | None) -> tuple:
+    return (
+        *(plan.target.name, plan.partition, manifest.seq, plan.superseded.get(manifest.seq), manifest.sha256),
+        *(counts.rows_in, counts.inserted, counts.updated, counts.unchanged, counts.stale, counts.deduplicated),
+        *(counts.deleted, how, seconds, plan.run_id),
+    )
+
+
+def _mark(mark: Mark | None) -> str | None:
+    return None if mark is None else json.dumps(encode(mark), ensure_ascii=False)
+
+
+def _exists(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('_syncer.loads') IS NOT NULL").fetchone()
+    return bool(row and row[0])
+
+
+def _create(connection: psycopg.Connection, target: Target) -> None:
+    for schema in ("_syncer", target.schema):
+        catalog.create_schema(connection, schema)
+    if not _exists(connection):
+        connection.execute(TABLES_SQL.encode())
+
+
+def _identify(connection: psycopg.Connection, target: Target, lake_generation: str, oid: int | None) -> None:
+    connection.execute(
+        "UPDATE _syncer.targets SET lake_generation = $2, target_oid = $3, updated_at = now() WHERE target_name = $1",
+        (target.name, lake_generation, oid),
+    )
+
+
+def _check_identity(
+    target: Target, lake_generation: str, known_generation: str | None, oid: int | None, known_oid: int | None
+) -> None:
+    if known_generation is not None and known_generation != lake_generation:
+        raise IdentityChanged(
+            f"the marks in the warehouse belong to lake generation {known_generation}, not {lake_generation}",
+            table=target.name,
+            fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
+        )
+    if known_oid is not None and known_oid != oid:
+        raise _other_table(target) if oid is not None else IdentityChanged(
+            "the warehouse table was dropped after it was loaded",
+            table=target.name,
+            fix="load it anew with `syncer run --full`",
+        )
+
+
+def _other_table(target: Target) -> IdentityChanged:
+    return IdentityChanged(
+        "the warehouse table is not the one that was loaded (it was dropped or made anew)",
+        table=target.name,
+        fix="load it anew with `syncer run --full`, or, if its rows are right, `syncer adopt`",
+    )

