@@ -9,9 +9,8 @@ import dagster as dg
 from ..model.report import Emit
 
 if TYPE_CHECKING:
-    from ..sync.extract import Progress
+    from ..sync.progress import Progress
 
-LOG_EVERY_SECONDS = 5.0
 OBSERVE_EVERY_SECONDS = 30.0
 
 
@@ -32,33 +31,20 @@ def event_line(event: str, **fields: object) -> str:
 def report_progress(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None
 ) -> Callable[["Progress"], None]:
-    """A progress callback: a log line every few seconds, an observation of the asset every half minute."""
-    logged = observed = time.monotonic()
+    """A progress callback: a log line each time (the engine calls every few seconds), an observation every half minute."""
+    observed = time.monotonic()
 
     def progress(now: "Progress") -> None:
-        nonlocal logged, observed
-        moment = time.monotonic()
-        share_percent = round(100 * now.share, 1)
-        if moment - logged >= LOG_EVERY_SECONDS:
-            logged = moment
-            context.log.info(
-                event_line(
-                    "Reading", rows=now.rows, share_percent=share_percent, rows_per_second=round(now.rows_per_second)
-                )
-            )
-        if moment - observed >= OBSERVE_EVERY_SECONDS:
-            observed = moment
-            context.log_event(
-                dg.AssetObservation(
-                    asset_key=key,
-                    partition=partition,
-                    metadata={
-                        "rows_so_far": now.rows,
-                        "share_percent": share_percent,
-                        "rows_per_second": float(now.rows_per_second),
-                    },
-                )
-            )
+        nonlocal observed
+        share_percent = None if now.share is None else round(100 * now.share, 1)
+        line = event_line("Reading", rows=now.rows, share_percent=share_percent, rows_per_second=now.rows_per_second)
+        context.log.info(line)
+        if time.monotonic() - observed >= OBSERVE_EVERY_SECONDS:
+            observed = time.monotonic()
+            metadata: dict[str, int | float] = {"rows_so_far": now.rows, "rows_per_second": now.rows_per_second}
+            if share_percent is not None:
+                metadata["share_percent"] = share_percent
+            context.log_event(dg.AssetObservation(asset_key=key, partition=partition, metadata=metadata))
 
     return progress
 

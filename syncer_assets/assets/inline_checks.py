@@ -9,25 +9,22 @@ from ..model.report import CheckResult
 from .metadata import plain_metadata
 from .table import SyncedTable
 
-_DESCRIPTIONS = {
+LAKE_CHECKS = {
     "row_count": "Rows written are the rows of the window that was read; nothing is committed before they agree.",
     "reached_ceiling": "The loop read up to the ceiling that was fixed before its first chunk.",
     "rows_outside_partitions": "No row has a cursor value that lies in no partition.",
-    "cursor_protected": "Rows that are committed late, below the ceiling, cannot be missed; a warning says why they may.",
+    "cursor_protected": "Rows committed late, below the ceiling, cannot be missed; a warning says why they may.",
 }
 _LOADED = "Staged rows are the manifests' rows, and every staged key is in the target at that version or a newer one."
 
 
 def lake_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
-    """The checks of the lake's asset. A table without a cursor is read whole: it has no ceiling."""
-    names = ["row_count"]
-    if table.spec.cursor:
-        names += ["reached_ceiling", "rows_outside_partitions", "cursor_protected"]
+    """The checks of the lake's asset."""
     return [
         dg.AssetCheckSpec(
-            name, asset=table.lake_key, description=_DESCRIPTIONS[name], blocking=name != "cursor_protected"
+            name, asset=table.lake_key, description=LAKE_CHECKS[name], blocking=name != "cursor_protected"
         )
-        for name in names
+        for name in LAKE_CHECKS
     ]
 
 
@@ -48,9 +45,7 @@ def check_results(
         if not by_name[name].passed and by_name[name].severity == "ERROR":
             raise AssertionFailed(f"{name} did not pass: {by_name[name].description}")
     idle = "nothing new to read" if nothing_new else "does not apply to this run"
-    return [
-        _result(by_name.get(spec.name) or CheckResult(spec.name, passed=True, description=idle)) for spec in specs
-    ]
+    return [_result(by_name.get(spec.name) or CheckResult(spec.name, passed=True, description=idle)) for spec in specs]
 
 
 def _result(result: CheckResult) -> dg.AssetCheckResult:

@@ -2,8 +2,14 @@
 
 _DATABASES = {"postgres": "postgresql"}
 _STORES = {
-    **{"s3": "s3", "s3a": "s3", "gs": "gcs", "file": "file"},
-    **{"az": "azure", "azure": "azure", "abfs": "azure", "abfss": "azure"},
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "file": "file",
+    "az": "azure",
+    "azure": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
 }
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ..resources.lookup import lake_of, source_of
 from .events import log_emitter, report_progress
 from .failures import RETRY_POLICY, engine_errors
 from .inline_checks import check_results, lake_check_specs
@@ -12,7 +13,6 @@ from .partitions import dagster_partition, partition_of, partitions_def
 from .run_config import LakeConfig, asked_by_person
 from .source_table import observe_source_table
 from .table import SyncedTable
-from ..resources.lookup import lake_of, source_of
 
 
 def build_lake_asset(table: SyncedTable) -> dg.AssetsDefinition:

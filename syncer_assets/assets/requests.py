@@ -1,6 +1,7 @@
 """What sensors and schedules ask for: runs of a table's assets."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,6 +11,9 @@ from .partitions import dagster_partition
 from .run_config import ASKED_TAG
 from .table import SyncedTable
 
+if TYPE_CHECKING:
+    from ..sync.pending import Pending
+
 # Dagster's own job that holds every asset. A job a table would take 17 s to load for 500 tables; a test holds the name.
 ASSET_JOB = "__ASSET_JOB"
 
@@ -17,41 +21,34 @@ REQUEST_TAG = "syncer/request"
 MAXIMUM_TAG = "syncer/maximum"
 
 
-def request_key(table: SyncedTable, partition: str) -> str:
-    """Names a partition of a table in the tags of a run."""
-    return f"{table.lake_key.to_user_string()}|{partition}"
-
-
-def lake_request(table: SyncedTable, partition: str, maximum: str, after_run: str) -> dg.RunRequest:
+def lake_request(table: SyncedTable, item: "Pending", after_run: str) -> dg.RunRequest:
     """A run that syncs a partition into the lake; the warehouse follows by automation.
 
-    One run for each `maximum` of the cursor, and, as that may fail, for each run that came before.
+    One run for each state of source and lake, and, as that may fail, for each run that came before.
     """
-    key = request_key(table, partition)
     return dg.RunRequest(
-        run_key=f"{key}|{maximum}|{after_run}",
-        partition_key=dagster_partition(table, partition),
+        run_key=f"{item.fingerprint}:{after_run}",
+        partition_key=dagster_partition(table, item.partition),
         asset_selection=[table.lake_key],
-        tags={ASKED_TAG: "false", REQUEST_TAG: _tag(key), MAXIMUM_TAG: _tag(maximum)},
+        tags={ASKED_TAG: "false", **request_tags(table, item.partition), MAXIMUM_TAG: maximum_tag(item.maximum)},
     )
 
 
 def table_request(table: SyncedTable, partition: str, moment: str) -> dg.RunRequest:
     """A run of all of a table's assets, with the checks that cost little. `moment` is the tick that asks."""
-    key = request_key(table, partition)
     checks = [*lake_check_specs(table), *warehouse_check_specs(table)]
     return dg.RunRequest(
-        run_key=f"{key}|{moment}",
+        run_key=f"{table.lake_key.to_user_string()}:{partition}:{moment}",
         partition_key=dagster_partition(table, partition),
         asset_selection=[table.lake_key, table.warehouse_key, table.maintenance_key],
         asset_check_keys=[*(check.key for check in checks), dg.AssetCheckKey(table.warehouse_key, FRESHNESS)],
-        tags={ASKED_TAG: "false", REQUEST_TAG: _tag(key)},
+        tags={ASKED_TAG: "false", **request_tags(table, partition)},
     )
 
 
 def request_tags(table: SyncedTable, partition: str) -> dict[str, str]:
     """The tags by which earlier runs of the same request are found."""
-    return {REQUEST_TAG: _tag(request_key(table, partition))}
+    return {REQUEST_TAG: _tag(f"{table.lake_key.to_user_string()}|{partition}")}
 
 
 def maximum_tag(maximum: str) -> str:

@@ -71,9 +71,7 @@ def look_for_new_rows(
     )
 
 
-def _pending(
-    source: "Source", lake: "Lake", tables: Sequence[SyncedTable]
-) -> tuple[list["Pending"], list[SyncError]]:
+def _pending(source: "Source", lake: "Lake", tables: Sequence[SyncedTable]) -> tuple[list["Pending"], list[SyncError]]:
     """What is there to read, and the errors of tables that could not be looked at."""
     from ..sync.pending import pending
 
@@ -121,7 +119,7 @@ def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") 
         dg.RunsFilter(tags=request_tags(table, item.partition)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
     )
     if not records:
-        return lake_request(table, item.partition, item.maximum, "first")
+        return lake_request(table, item, "first")
     if any(not record.dagster_run.is_finished for record in records):
         return None
     repeats = 0
@@ -134,7 +132,7 @@ def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") 
     ended = records[0].end_time or records[0].create_timestamp.timestamp()
     if time.time() - ended < wait_seconds:
         return None
-    return lake_request(table, item.partition, item.maximum, records[0].dagster_run.run_id[:8])
+    return lake_request(table, item, records[0].dagster_run.run_id[:8])
 
 
 def _nothing_to_do(due: int, errors: Sequence[SyncError]) -> dg.SkipReason:

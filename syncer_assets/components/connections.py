@@ -11,15 +11,13 @@ from ..resources.lake import LakeResource
 from ..resources.lookup import resources_by_key
 from ..resources.source import SourceResource
 from ..resources.warehouse import WarehouseResource
-
-ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+from .fields import EnvironmentName, LakeUrl
 
 
 class LakeEntry(dg.Resolvable, dg.Model):
     """The object store that holds the lake."""
 
-    url: str = Field(
-        pattern=r"^(file|s3|s3a|gs|az|azure|abfs|abfss|memory)://",
+    url: LakeUrl = Field(
         description="file://, s3://bucket/prefix, az:// or gs://. A relative file://./folder counts from the working "
         "directory. Keys and endpoint come from the environment.",
     )
@@ -30,8 +28,8 @@ class DatabaseEntry(dg.Resolvable, dg.Model):
     """A database, as a source or a warehouse."""
 
     type: str = Field(description="The kind of database, such as postgres.")
-    dsn_env: str = Field(
-        pattern=ENVIRONMENT_NAME, description="The NAME of the environment variable that holds the DSN, never the DSN."
+    dsn_env: EnvironmentName = Field(
+        description="The NAME of the environment variable that holds the DSN, never the DSN."
     )
     options: dict[str, str] = Field({}, description="Settings of the adapter; no secrets.")
 

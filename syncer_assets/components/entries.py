@@ -1,16 +1,24 @@
 """The YAML of one table (DESIGN 8): what may be written, and the engine's form of it."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import dagster as dg
-import pydantic
 from pydantic import Field
 
 from ..assets.table import Cron
 from ..model.partition import PartitionScheme
 from ..model.table import ChunkSettings, ColumnRules, FileSettings, IndexSpec, TableSpec
-from .crons import CronExpression, Timezone
-from .durations import Duration, parse_duration
+from .fields import (
+    CronExpression,
+    Duration,
+    EnvironmentName,
+    PositiveFloat,
+    PositiveInt,
+    Seconds,
+    Share,
+    Timezone,
+    parse_duration,
+)
 
 Names = str | list[str]
 
@@ -21,10 +29,10 @@ class PartitionsEntry(dg.Resolvable, dg.Model):
     by: Literal["id", "time", "prefix", "none"] = Field(description="What the table is cut by.")
     every: Literal["hour", "day", "week", "month"] = Field("month", description="by: time. How long a partition is.")
     start: str | None = Field(None, description='by: time. The start of the first partition, such as "2024-01-01".')
-    size: int = Field(10_000_000, gt=0, description="by: id. How many ids a partition spans.")
+    size: PositiveInt = Field(10_000_000, description="by: id. How many ids a partition spans.")
     column: str | None = Field(None, description="by: prefix. The column; the cursor unless it is given.")
     prefixes: list[str] = Field([], description="by: prefix. The prefixes, if they are known beforehand.")
-    length: int | None = Field(None, gt=0, description="by: prefix. Else how many characters make a prefix.")
+    length: PositiveInt | None = Field(None, description="by: prefix. Else how many characters make a prefix.")
 
     def to_scheme(self, cursor: tuple[str, ...]) -> PartitionScheme:
         """The engine's form."""
@@ -43,17 +51,17 @@ class PartitionsEntry(dg.Resolvable, dg.Model):
 class ChunkEntry(dg.Resolvable, dg.Model):
     """How much one query of the loop reads."""
 
-    rows: int = Field(ChunkSettings.rows, gt=0, description="The most rows that a query asks for.")
-    target_seconds: float = Field(
-        ChunkSettings.target_seconds, gt=0, description="Chunks shrink until a query takes no longer."
+    rows: PositiveInt = Field(ChunkSettings.rows, description="The most rows that a query asks for.")
+    target_seconds: PositiveFloat = Field(
+        ChunkSettings.target_seconds, description="Chunks shrink until a query takes no longer."
     )
 
 
 class FilesEntry(dg.Resolvable, dg.Model):
     """How large Parquet files get."""
 
-    target_mb: float = Field(FileSettings.target_mb, gt=0, description="Compressed size at which a file is closed.")
-    max_rows: int | None = Field(None, gt=0, description="Rows at which a file is closed.")
+    target_mb: PositiveFloat = Field(FileSettings.target_mb, description="Compressed size at which a file is closed.")
+    max_rows: PositiveInt | None = Field(None, description="Rows at which a file is closed.")
 
 
 class ColumnsEntry(dg.Resolvable, dg.Model):
@@ -62,7 +70,7 @@ class ColumnsEntry(dg.Resolvable, dg.Model):
     include: list[str] = Field([], description="Only these columns; all if it is empty.")
     exclude: list[str] = Field([], description="Not these columns.")
     hash: list[str] = Field([], description="Columns replaced by a keyed HMAC-SHA256 before anything is written.")
-    hash_key_env: str = Field(
+    hash_key_env: EnvironmentName = Field(
         ColumnRules.hash_key_env, description="The NAME of the environment variable that holds the HMAC key."
     )
 
@@ -70,7 +78,7 @@ class ColumnsEntry(dg.Resolvable, dg.Model):
 class IndexEntry(dg.Resolvable, dg.Model):
     """An index that the warehouse's table should have."""
 
-    columns: list[str] = Field(min_length=1, description="The indexed columns, in order.")
+    columns: list[str] = Field(description="The indexed columns, in order.")
     where: str | None = Field(None, description="The predicate of a partial index, in the warehouse's SQL.")
     unique: bool = Field(False, description="Whether it is unique.")
 
@@ -88,7 +96,7 @@ class ScheduleEntry(dg.Resolvable, dg.Model):
 class TableEntry(dg.Resolvable, dg.Model):
     """One table."""
 
-    table: str = Field(min_length=1, description="The table in the source, as schema.table.")
+    table: str = Field(description="The table in the source, as schema.table.")
     name: str | None = Field(None, description="Its name in asset keys, instead of the table's own.")
     description: str | None = Field(None, description="What the table is, for the UI.")
     key: Names = Field([], description="The key columns; the primary key unless they are given.")
@@ -96,22 +104,22 @@ class TableEntry(dg.Resolvable, dg.Model):
     load: Literal["upsert", "append", "replace"] = Field("upsert", description="How rows enter the warehouse.")
     partitions: PartitionsEntry | None = Field(None, description="How the table is cut for re-runs.")
     late_commit_lag: Duration = Field("5m", description="How late a commit may come where writers cannot be listed.")
-    settle_seconds: float = Field(TableSpec.settle_seconds, ge=0, description="How long a sync waits for writers.")
+    settle_seconds: Seconds = Field(TableSpec.settle_seconds, description="How long a sync waits for writers.")
     pin_limit: Duration = Field("1h", description="How long an open transaction may hold `safe` back unnoticed.")
     commit_every: Duration = Field("5m", description="A long window is committed at least that often.")
     chunk: ChunkEntry = Field(ChunkEntry(), description="How much one query reads.")
     files: FilesEntry = Field(FilesEntry(), description="How large files get.")
-    memory_mb: int = Field(TableSpec.memory_mb, gt=0, description="The memory that a sync may use.")
+    memory_mb: PositiveInt = Field(TableSpec.memory_mb, description="The memory that a sync may use.")
     columns: ColumnsEntry = Field(ColumnsEntry(), description="Which columns leave the source, and how.")
     null_cursor: Literal["fail", "include"] = Field("fail", description="What to do with rows without a cursor.")
-    cursor_zone: str | None = Field(None, description='The zone of a timestamp cursor without one, such as "UTC".')
+    cursor_zone: Timezone | None = Field(None, description='The zone of a timestamp cursor without one, such as "UTC".')
     ignore_roles: list[str] = Field([], description="Database roles that cannot write this table.")
     deletes: Literal["ignore", "detect", "soft", "hard"] = Field(
         "detect", description="What `syncer reconcile` does with rows that are gone from the source."
     )
     schema_changes: Literal["evolve", "freeze"] = Field("evolve", description="Whether new columns are taken over.")
-    max_shrink: float = Field(
-        TableSpec.max_shrink, ge=0, le=1, description="A full refresh that would lose a larger share of rows is refused."
+    max_shrink: Share = Field(
+        TableSpec.max_shrink, description="A full refresh that would lose a larger share of rows is refused."
     )
     allow_empty: bool = Field(False, description="Whether a full refresh may empty the table.")
     indexes: list[IndexEntry] = Field([], description="Indexes of the warehouse's table.")

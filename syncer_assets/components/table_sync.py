@@ -16,9 +16,8 @@ from ..assets.table import SyncedTable
 from ..assets.warehouse import build_warehouse_asset
 from ..model.table import Target
 from .connections import Connections
-from .crons import CronExpression
-from .durations import Duration, parse_duration
 from .entries import ScheduleEntry, TableEntry, cron_of
+from .fields import CronExpression, Duration, parse_duration
 
 
 class TableSync(dg.Component, dg.Resolvable, dg.Model):
@@ -46,7 +45,7 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
     source: str = Field(description="A source of Connections.")
     warehouse: str = Field(description="A warehouse of Connections.")
     schema_: str | None = Field(None, alias="schema", description="The schema in the warehouse; the source's name.")
-    tables: list[TableEntry] = Field(min_length=1, description="The tables.")
+    tables: list[TableEntry] = Field(description="The tables.")
     schedule: CronExpression | ScheduleEntry | None = Field(
         None, description="When to sync all tables that have no schedule of their own."
     )
@@ -136,4 +135,6 @@ def synced_tables_of(sync: TableSync, connections: Connections, syncs: Sequence[
 
 def table_names(source: str, syncs: Sequence[TableSync]) -> dict[str, str]:
     """The asset name of each table of a source that does not name itself."""
-    return asset_names(entry.table for sync in syncs if sync.source == source for entry in sync.tables if not entry.name)
+    return asset_names(
+        entry.table for sync in syncs if sync.source == source for entry in sync.tables if not entry.name
+    )

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -61,7 +61,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, folder: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
+        self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
         self._settings = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {})
@@ -93,7 +93,7 @@ class EmbeddedPostgres:
             if last and (pid := self.pid):
                 sockets = self.socket_folder
                 os.kill(pid, signal.SIGINT)  # "fast": ends the sessions, writes a checkpoint
-                self._wait(lambda: not self._processes(), "does not shut down")
+                self._wait(lambda: not self.running, "does not shut down")
                 if sockets != self.folder:
                     sockets.rmdir()
 
@@ -114,7 +114,7 @@ class EmbeddedPostgres:
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             if fresh:
                 self._drop(connection, name)
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            with suppress(psycopg.errors.DuplicateDatabase):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.dsn(name)
 
@@ -179,13 +179,12 @@ class EmbeddedPostgres:
             os.close(lock)
 
     def _discard_leftovers(self) -> None:
-        """After a kill -9: waits for orphaned backends to end; removes lock files that name a zombie or stranger."""
-        self._wait(lambda: not self._processes(), "is dead, but backends of it still run")
+        """After a kill -9: removes lock files, which may name a zombie or a stranger by now.
+
+        Shared memory, not these files, keeps two servers from one data folder.
+        """
         for stale in (self.data / "postmaster.pid", *self._choose_socket_folder().glob(".s.PGSQL.*")):
             stale.unlink(missing_ok=True)
-
-    def _processes(self) -> list[int]:
-        return [pid for pid in psutil.pids() if _serves(pid, self.data)]
 
     def _wait(self, done: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -226,7 +225,17 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         where = ["-D", str(self.data), "-l", str(self.log)]
-        self._run("pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), *where)
+
+        def launched() -> bool:
+            try:
+                self._run("pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), *where)
+            except ServerError as error:
+                if "pre-existing shared memory block" in str(error):
+                    return False
+                raise
+            return True
+
+        self._wait(launched, "is dead, but backends of it still run")
 
     def _run(self, program: str, *arguments: str) -> None:
         # A file, not a pipe: the server inherits the output, and a pipe would be read until the server ends.
@@ -261,11 +270,10 @@ def _taken(use: int) -> bool:
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """Whether `pid` is a living server process of this data folder: PostgreSQL changes into it."""
+    """Whether `pid` is a living server of this data folder, by its command line, which any user may read."""
     try:
-        process = psutil.Process(pid)
-        return process.name() == "postgres" and process.cwd() == str(data.resolve())
-    except psutil.Error:  # gone, a zombie, or another user's
+        return psutil.Process(pid).cmdline()[1:] == ["-D", str(data)]
+    except psutil.Error:  # gone, or a zombie
         return False
 
 

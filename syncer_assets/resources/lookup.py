@@ -7,7 +7,6 @@ from .lake import LAKE_RESOURCE, LakeResource
 from .source import SourceResource, source_resource
 from .warehouse import WarehouseResource, warehouse_resource
 
-
 T = TypeVar("T")
 
 

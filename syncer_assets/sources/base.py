@@ -137,21 +137,21 @@ class Source(Protocol):
         ...
 
     def checksum(
-        self, read: Read, key: Sequence[str], types: Sequence[tuple[str, str]], buckets: int
+        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int
     ) -> dict[int, tuple[int, int]]:
-        """Per key bucket: (rows, sum of row hashes) in one scan. `types` are (column, type) pairs to hash."""
+        """Per key bucket: (rows, sum of row hashes over `columns`), in one scan."""
         ...
 
     def key_hashes(
-        self,
-        read: Read,
-        key: Sequence[str],
-        types: Sequence[tuple[str, str]],
-        buckets: int,
-        only: Sequence[int],
-        cursor: str | None,
-    ) -> dict[tuple[str, ...], tuple[int, Scalar | None]]:
-        """The rows of the buckets `only`: key as text -> (row hash, cursor value)."""
+        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
+    ) -> dict[tuple[str, ...], int]:
+        """The row hash of each key (as canonical text) in the buckets `only`."""
+        ...
+
+    def cursor_values(
+        self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], Scalar | None]:
+        """The cursor value of rows by their canonical key; keys that are gone are left out."""
         ...
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from ..model.marks import Mark, highest, is_below, lowest, show
 from ..model.partition import Partition
 from ..model.report import Emit
 from ..model.table import TableSpec
-from ..sources.base import Source, TableFacts
+from ..sources.base import Source
 from .rules import Resolved
 
 POLL_SECONDS = 0.1

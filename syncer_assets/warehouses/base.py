@@ -156,6 +156,12 @@ class Warehouse(Protocol):
         """Per key bucket: (rows, sum of row hashes), by the same contract as the source's."""
         ...
 
+    def key_hashes(
+        self, target: Target, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
+    ) -> dict[tuple[str, ...], int]:
+        """The row hash of each key (as canonical text) in the buckets `only`, tombstones left out."""
+        ...
+
     def maintain(self, target: Target, *, emit: Emit) -> dict[str, float | int | str]:
         """ANALYZE, and what the catalogue tells: size_bytes, live and dead tuples, last_analyze."""
         ...

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_a_server_that_was_killed_starts_again(folder: Path) -> None:
         assert again.pid != killed
         _execute(again.dsn(), "SELECT 1")
         server.stop()
+
+
+def test_backends_of_a_killed_server_are_waited_for(folder: Path) -> None:
+    server = EmbeddedPostgres(folder, durable=False).start()
+    with psycopg.connect(server.dsn()) as session:
+        backend, postmaster = session.info.backend_pid, server.pid
+        assert postmaster
+        os.kill(backend, signal.SIGSTOP)
+        os.kill(postmaster, signal.SIGKILL)
+        end = threading.Timer(1, os.kill, [backend, signal.SIGKILL])
+        end.start()
+        with EmbeddedPostgres(folder, durable=False) as again:
+            end.join(timeout=0)
+            assert not end.is_alive()
+            _execute(again.dsn(), "SELECT 1")
+            server.stop()
 
 
 def test_a_pid_file_that_names_another_process_is_stale(folder: Path) -> None:

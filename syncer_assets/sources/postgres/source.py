@@ -13,6 +13,7 @@ from psycopg import sql
 from ...drivers import duckdb as duck
 from ...drivers import postgres as pg
 from ...model.capture import Capture, Protection, ServerIdentity
+from ...model.columns import Column
 from ...model.errors import AttemptVoid, SyncError
 from ...model.marks import CursorColumn, Scalar
 from ...model.table import TableSpec
@@ -162,24 +163,25 @@ class PostgresSource:
         return PostgresSnapshot(self, self._reader.cursor(), read, self.sql(read), self._counting(read))
 
     def checksum(
-        self, read: Read, key: Sequence[str], types: Sequence[tuple[str, str]], buckets: int
+        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
-        with self._errors("read", read.table):
-            return checksum.buckets(self._connection, read, key, types, buckets)
+        with self._errors("read", table):
+            return checksum.buckets(self._connection, table, columns, key, buckets)
 
     def key_hashes(
-        self,
-        read: Read,
-        key: Sequence[str],
-        types: Sequence[tuple[str, str]],
-        buckets: int,
-        only: Sequence[int],
-        cursor: str | None,
-    ) -> dict[tuple[str, ...], tuple[int, Scalar | None]]:
-        """The rows of some buckets: key (as text) -> row hash and cursor value."""
-        with self._errors("read", read.table):
-            return checksum.rows(self._connection, read, key, types, buckets, only, cursor)
+        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
+    ) -> dict[tuple[str, ...], int]:
+        """The row hash of each key in the buckets `only`."""
+        with self._errors("read", table):
+            return checksum.key_hashes(self._connection, table, columns, key, buckets, only)
+
+    def cursor_values(
+        self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], Scalar | None]:
+        """The cursor value of rows by their key as text; keys that are gone are left out."""
+        with self._errors("read", table):
+            return checksum.cursors(self._connection, table, columns, key, cursor, keys)
 
     def close(self) -> None:
         """Give the connections back."""

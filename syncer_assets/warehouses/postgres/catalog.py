@@ -27,7 +27,7 @@ SELECT EXISTS (
     AND ARRAY(
         SELECT a.attname::text FROM pg_attribute a
         WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) ORDER BY 1
-    ) = $2::text[] AND NOT 0 = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+    ) = ARRAY(SELECT unnest($2::text[]) ORDER BY 1) AND NOT 0 = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 ), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisprimary)
 """
 
@@ -68,7 +68,7 @@ def target_columns(connection: psycopg.Connection, target: Target) -> list[Targe
 
 def keys(connection: psycopg.Connection, oid: int, key: Sequence[str]) -> tuple[bool, bool]:
     """Whether a unique index on exactly these columns exists, and whether there is any primary key."""
-    row = connection.execute(UNIQUE_SQL, (oid, sorted(key))).fetchone()
+    row = connection.execute(UNIQUE_SQL, (oid, list(key))).fetchone()
     return (bool(row[0]), bool(row[1])) if row else (False, False)
 
 

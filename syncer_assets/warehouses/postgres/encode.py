@@ -56,7 +56,7 @@ def wire(name: str, arrow: str, target: str) -> Wire:
     if base in INTEGERS and pa.types.is_integer(lake) and lake != pa.uint64():
         return Wire(name, target, target, INTEGERS[base], _cast(INTEGERS[base]))
     spelt = types.parse(natural)
-    same = spelt is not None and base == spelt.base or natural == "text" and base in TEXT_WIRE
+    same = (spelt is not None and base == spelt.base) or (natural == "text" and base in TEXT_WIRE)
     staged = target if same else natural
     if pa.types.is_timestamp(lake):
         return Wire(name, staged, target, pa.int64(), _timestamp(lake))

@@ -31,9 +31,7 @@ def create_concurrently(
     created = []
     for spec in _missing(connection, target, specs):
         name = index_name(target, spec)
-        connection.execute(
-            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(target.schema, name))
-        )
+        connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(target.schema, name)))
         emit("Creating index", table=target.name, index=name)
         created.append(_create(connection, target, spec, concurrently=True))
     return created

@@ -266,10 +266,14 @@ def _check_identity(
             fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
         )
     if known_oid is not None and known_oid != oid:
-        raise _other_table(target) if oid is not None else IdentityChanged(
-            "the warehouse table was dropped after it was loaded",
-            table=target.name,
-            fix="load it anew with `syncer run --full`",
+        raise (
+            _other_table(target)
+            if oid is not None
+            else IdentityChanged(
+                "the warehouse table was dropped after it was loaded",
+                table=target.name,
+                fix="load it anew with `syncer run --full`",
+            )
         )
 
 

@@ -69,6 +69,4 @@ def column(name: str, alias: str | None = None) -> sql.Identifier:
 
 def equal(names: Sequence[str], left: str, right: str) -> sql.Composed:
     """`left."a" = right."a" AND ..`."""
-    return sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(column(name, left), column(name, right)) for name in names
-    )
+    return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(column(name, left), column(name, right)) for name in names)

@@ -16,10 +16,58 @@ SPELLING = re.compile(
 )
 
 PORTABLE = frozenset(
-    "boolean|smallint|integer|bigint|numeric|real|double precision|text|character varying|character|name|bytea|date|"
-    "time|timestamp|interval|uuid|json|jsonb|xml|jsonpath|inet|cidr|macaddr|macaddr8|bit|bit varying|tsvector|tsquery|"
-    "point|line|lseg|box|path|polygon|circle|oid|pg_lsn|int4range|int8range|numrange|tsrange|tstzrange|daterange|"
-    "int4multirange|int8multirange|nummultirange|tsmultirange|tstzmultirange|datemultirange".split("|")
+    [
+        "boolean",
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "text",
+        "character varying",
+        "character",
+        "name",
+        "bytea",
+        "date",
+        "time",
+        "timestamp",
+        "interval",
+        "uuid",
+        "json",
+        "jsonb",
+        "xml",
+        "jsonpath",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "bit",
+        "bit varying",
+        "tsvector",
+        "tsquery",
+        "point",
+        "line",
+        "lseg",
+        "box",
+        "path",
+        "polygon",
+        "circle",
+        "oid",
+        "pg_lsn",
+        "int4range",
+        "int8range",
+        "numrange",
+        "tsrange",
+        "tstzrange",
+        "daterange",
+        "int4multirange",
+        "int8multirange",
+        "nummultirange",
+        "tsmultirange",
+        "tstzmultirange",
+        "datemultirange",
+    ]
 )
 """Types of every PostgreSQL that are read from text without a setting in the way (unlike `money`)."""
 

@@ -10,7 +10,8 @@ from ...model.errors import DbError
 from ...model.report import CheckResult, Emit, LoadReport
 from ...model.table import IndexSpec, Target
 from ..base import LedgerRow, LoadPlan, TargetColumn, Watermark
-from . import catalog, checksum, doctor, indexes, ledger, maintain
+from . import catalog, checksum, doctor, ledger, maintain
+from .indexes import create_concurrently
 from .load import load
 from .session import Sessions
 
@@ -70,10 +71,8 @@ class PostgresWarehouse:
     def maintain(self, target: Target, *, emit: Emit) -> dict[str, float | int | str]:
         return self._ask(target, lambda connection: maintain.maintain(connection, target, emit))
 
-    def create_indexes(self, target: Target, indexes_: Sequence[IndexSpec], *, emit: Emit) -> list[str]:
-        return self._ask(
-            target, lambda connection: indexes.create_concurrently(connection, target, indexes_, emit)
-        )
+    def create_indexes(self, target: Target, indexes: Sequence[IndexSpec], *, emit: Emit) -> list[str]:
+        return self._ask(target, lambda connection: create_concurrently(connection, target, indexes, emit))
 
     def doctor(self) -> list[CheckResult]:
         return doctor.doctor(self._sessions)

@@ -1,0 +1,75 @@
+"""Fields of the YAML that more than one component has, and how their values are judged.
+
+Dagster validates a value twice: as it is written, which may be a template (`{{ env('ROWS') }}`), and as it was
+resolved. A template is therefore let through. Messages are "what is wrong: what to do".
+"""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, TypeVar
+
+import dagster as dg
+import pydantic
+
+T = TypeVar("T")
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30s`, `5m`, `1h30m`, `7d`. Raises ValueError for anything that is not numbers with units."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration: write a number and a unit, such as 30s, 5m, 1h or 7d")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw])", text)
+    return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+
+
+def _accept(test: Callable[[T], object], message: str) -> pydantic.AfterValidator:
+    """A validator: `test` is false, or raises ValueError, for a wrong value; `{}` in the message stands for it."""
+
+    def judge(value: T) -> T:
+        if not (isinstance(value, str) and "{{" in value) and not test(value):
+            raise ValueError(message.format(repr(value)))
+        return value
+
+    return pydantic.AfterValidator(judge)
+
+
+def _is_schedule(expression: str, timezone: str) -> bool:
+    try:
+        dg.ScheduleDefinition(name="probe", cron_schedule=expression, execution_timezone=timezone, job_name="probe")
+    except dg.DagsterInvalidDefinitionError:
+        return False
+    return True
+
+
+Duration = Annotated[str, _accept(parse_duration, "")]
+CronExpression = Annotated[
+    str,
+    _accept(lambda text: _is_schedule(text, "UTC"), '{} is no cron expression: write five fields, as in "0 2 * * *"'),
+]
+Timezone = Annotated[
+    str,
+    _accept(lambda text: _is_schedule("0 0 * * *", text), '{} is no time zone: write a name, as in "Europe/Berlin"'),
+]
+# The value is not told: somebody may have written the secret itself.
+EnvironmentName = Annotated[
+    str,
+    _accept(
+        re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch,
+        "this is no name of an environment variable: write the NAME, such as SHOP_DSN; the secret stays in the environment",
+    ),
+]
+LakeUrl = Annotated[
+    str,
+    _accept(
+        re.compile(r"(file|s3|s3a|gs|az|azure|abfs|abfss|memory)://.*").fullmatch,
+        "the lake's url is of no known kind: use file://, s3://bucket/prefix, gs:// or az://",
+    ),
+]
+PositiveInt = Annotated[int, _accept(lambda number: number > 0, "{} is too small: write a number above 0")]
+PositiveFloat = Annotated[float, _accept(lambda number: number > 0, "{} is too small: write a number above 0")]
+Seconds = Annotated[float, _accept(lambda number: number >= 0, "{} is too small: write seconds, 0 or more")]
+Share = Annotated[float, _accept(lambda number: 0 <= number <= 1, "{} is no share: write a number from 0 to 1")]

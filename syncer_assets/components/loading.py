@@ -1,0 +1,53 @@
+"""Loads a folder of definitions: the packaged one, or any other."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import dagster as dg
+
+from ..model.errors import ConfigError
+
+FOLDER_VARIABLE = "SYNCER_DEFS"
+_MODULE = "syncer_assets_loaded_defs"
+
+
+def defs_folder(folder: Path | None = None) -> Path:
+    """The folder that is meant: the one given, else $SYNCER_DEFS, else the packaged one. Raises ConfigError."""
+    chosen = folder or Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parents[1] / "defs")
+    if not chosen.is_dir():
+        raise ConfigError(
+            f"there is no folder {chosen} with definitions", fix=f"name one with --defs or {FOLDER_VARIABLE}"
+        )
+    return chosen.resolve()
+
+
+def component_tree(folder: Path) -> dg.ComponentTree:
+    """The components of a folder. Nothing of them is loaded yet."""
+    name = f"{_MODULE}_{abs(hash(folder))}"
+    module = ModuleType(name)
+    module.__path__ = [str(folder)]
+    module.__file__ = str(folder / "__init__.py")
+    sys.modules[name] = module  # Python files among the definitions import one another through it
+    return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent)
+
+
+def load_definitions(folder: Path | None = None) -> dg.Definitions:
+    """The definitions of a folder. Raises ConfigError naming file, line, table, field and fix."""
+    return load_tree(folder)[1]
+
+
+def load_tree(folder: Path | None = None) -> tuple[dg.ComponentTree, dg.Definitions]:
+    """The components of a folder, and the definitions that they build."""
+    chosen = defs_folder(folder)
+    tree = component_tree(chosen)
+    try:
+        return tree, tree.build_defs(chosen)
+    except Exception:  # whatever Dagster raises: if the YAML explains it, that is the better story
+        from .diagnosis import diagnose
+
+        error = diagnose(chosen)
+        if error is None:
+            raise
+    raise error from None

@@ -1,0 +1,178 @@
+"""Rules of the YAML that no single field can tell: names that must exist, fields that must fit one another."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..assets.names import python_name
+from ..model.errors import ConfigError
+from .entries import TableEntry, names
+from .problems import Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from .connections import Connections
+    from .table_sync import TableSync
+
+RESERVED = ("lake", "source", "maintenance")
+
+
+def connection_problems(connections: "Connections", everywhere: Sequence["Connections"]) -> list[Problem]:
+    """What is wrong with the connections."""
+    from ..sources.registry import TYPES as SOURCE_TYPES
+    from ..warehouses.registry import TYPES as WAREHOUSE_TYPES
+
+    problems = []
+    if len(everywhere) > 1:
+        problems.append(Problem((), f"there are {len(everywhere)} syncer_assets.Connections", "merge them into one"))
+    for field, entries, types in (
+        ("sources", connections.sources, SOURCE_TYPES),
+        ("warehouses", connections.warehouses, WAREHOUSE_TYPES),
+    ):
+        for name, entry in entries.items():
+            if python_name(name) != name or name in RESERVED:
+                problems.append(
+                    Problem(
+                        (field, name), f"{name!r} cannot be a name here", "use letters, digits and _, no reserved word"
+                    )
+                )
+            if entry.type not in types:
+                fix = did_you_mean(entry.type, types, f"use one of {', '.join(types)}")
+                problems.append(Problem((field, name, "type"), f"the type {entry.type!r} is not known", fix))
+    return problems
+
+
+def table_problems(
+    sync: "TableSync", connections: Sequence["Connections"], syncs: Sequence["TableSync"]
+) -> list[Problem]:
+    """What is wrong with one TableSync, given the deployment's connections and all of its TableSyncs."""
+    if not connections:
+        return [
+            Problem(
+                (), "there is no syncer_assets.Connections", "add one, in a defs.yaml of its own, to the same folder"
+            )
+        ]
+    problems = []
+    for field, name, known in (
+        ("source", sync.source, list(connections[0].sources)),
+        ("warehouse", sync.warehouse, list(connections[0].warehouses)),
+    ):
+        if name not in known:
+            fix = did_you_mean(name, known, f"use one of {', '.join(known)}, or add it to Connections")
+            problems.append(Problem((field,), f"the {field} {name!r} is not among the connections", fix))
+    if sync.group and python_name(sync.group) != sync.group:
+        problems.append(Problem(("group",), f"{sync.group!r} cannot be a group", "use letters, digits and _"))
+    problems += _owner_problems((), sync.owners or [], None)
+    for number, entry in enumerate(sync.tables):
+        problems += _entry_problems(("tables", number), entry)
+    return problems + list(_clashes(sync, syncs))
+
+
+def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Problem]:
+    table, cursor, key = entry.table, names(entry.cursor), names(entry.key)
+
+    def problem(field: str, message: str, fix: str) -> Problem:
+        return Problem((*path, *field.split(".")), message, fix, table)
+
+    if entry.load != "replace" and not cursor:
+        yield problem("load", f"`load: {entry.load}` needs a cursor", "name a `cursor`, or use `load: replace`")
+    if entry.null_cursor == "include" and entry.load == "append":
+        yield problem(
+            "null_cursor",
+            "rows without a cursor are read each time, and `load: append` doubles them",
+            "use `load: upsert`",
+        )
+    for field in ("name", "group"):
+        value = getattr(entry, field)
+        if value and python_name(value) != value:
+            yield problem(field, f"{value!r} cannot be a {field}", "use letters, digits and _")
+    yield from _owner_problems(path, entry.owners or [], table)
+    columns = entry.columns
+    for field, hidden, others in (
+        ("columns.hash", columns.hash, columns.exclude),
+        ("columns.include", columns.include, columns.exclude),
+    ):
+        for name in hidden:
+            if name in others:
+                yield problem(field, f"the column {name!r} is also excluded", "keep it in one of the two")
+    for name in key:
+        if name in columns.exclude:
+            yield problem("columns.exclude", f"the key column {name!r} is excluded", "hash it, or use another key")
+        if columns.include and name not in columns.include:
+            yield problem("columns.include", f"the key column {name!r} is left out", "include it")
+    for index in entry.indexes:
+        for name in index.columns:
+            if name in columns.exclude:
+                yield problem("indexes", f"the indexed column {name!r} is excluded", "index another column")
+    yield from _partition_problems(path, entry, cursor)
+
+
+def _partition_problems(path: tuple[str, int], entry: TableEntry, cursor: tuple[str, ...]) -> Iterator[Problem]:
+    cut = entry.partitions
+    if cut is None or cut.by == "none":
+        return
+
+    def problem(field: str | None, message: str, fix: str) -> Problem:
+        return Problem((*path, "partitions", *([field] if field else [])), message, fix, entry.table)
+
+    if not cursor:
+        yield problem(None, "partitions need a cursor", "name a `cursor`, or drop `partitions`")
+    if cut.by == "time":
+        try:
+            cut.to_scheme(cursor).first_key()
+        except ConfigError as error:
+            yield problem("start", error.message, error.fix or "")
+    if cut.by == "prefix" and bool(cut.prefixes) == bool(cut.length):
+        yield problem(None, "partitions by prefix need either `prefixes` or `length`", "write one of the two")
+    strangers = {
+        "start": cut.start is not None and cut.by != "time",
+        "prefixes": bool(cut.prefixes) and cut.by != "prefix",
+        "length": cut.length is not None and cut.by != "prefix",
+        "column": cut.column is not None and cut.by != "prefix",
+    }
+    for field, is_strange in strangers.items():
+        if is_strange:
+            yield problem(field, f"`{field}` means nothing for `by: {cut.by}`", "remove it, or change `by`")
+
+
+def _owner_problems(path: tuple[str | int, ...], owners: Sequence[str], table: str | None) -> Iterator[Problem]:
+    for number, owner in enumerate(owners):
+        if not (owner.startswith("team:") or "@" in owner):
+            yield Problem(
+                (*path, "owners", number), f"{owner!r} is no owner", 'write an e-mail address, or "team:name"', table
+            )
+
+
+def _clashes(sync: "TableSync", syncs: Sequence["TableSync"]) -> Iterator[Problem]:
+    """Tables that come twice, and names or targets that two tables would share. The later one is told."""
+    from .table_sync import table_names
+
+    own_names = table_names(sync.source, syncs)
+    tables: set[tuple[str, str]] = set()
+    taken_names: set[tuple[str, str]] = set()
+    targets: set[tuple[str, str, str]] = set()
+    for other in syncs:
+        for number, entry in enumerate(other.tables):
+            table, path = (other.source, entry.table), ("tables", number)
+            name = entry.name or (own_names.get(entry.table, "") if other.source == sync.source else "")
+            target = (other.warehouse, other.target_schema, entry.table.rpartition(".")[2])
+            if other is sync:
+                if table in tables:
+                    yield Problem((*path, "table"), "the table is there twice", "remove one of the two", entry.table)
+                elif name and (other.source, name) in taken_names:
+                    yield Problem(
+                        path,
+                        f"another table of the source is named {name!r} too",
+                        "give one of them a `name`",
+                        entry.table,
+                    )
+                elif target in targets:
+                    yield Problem(
+                        (*path, "table"),
+                        f"another table is loaded into {'.'.join(target)} too",
+                        "give its TableSync another `schema`",
+                        entry.table,
+                    )
+            tables.add(table)
+            taken_names.add((other.source, name))
+            targets.add(target)
+        if other is sync:
+            return

@@ -1,0 +1,179 @@
+"""The checksum contract: the same SQL on a PostgreSQL source and a PostgreSQL warehouse, in one scan.
+
+* key text: the canonical texts of the key columns, joined by U+001F;
+* bucket: the first 8 hex digits of md5(key text) as a number, modulo the number of buckets;
+* row text: for each column `=` and its canonical text, or nothing where it is NULL, joined by U+001F;
+* row hash: the first 15 hex digits of md5(row text) as a number (60 bits); a bucket has its rows and their sum.
+
+Texts are hashed as UTF-8. The canonical text of a value does not depend on the session: see `canonical`; what a type's
+own output function decides (intervals, arrays, ranges) is pinned by `SETTINGS`, which `checksum` and `key_hashes` set.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from ..model.columns import Column
+
+SETTINGS: Mapping[str, str] = {
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "xmloption": "content",
+    "lc_monetary": "C",
+}
+
+SEPARATOR = "\x1f"
+
+CHECKSUM_SQL = """
+SELECT bucket, count(*), sum(hash)::numeric FROM (
+    SELECT {bucket} AS bucket, {hash} AS hash FROM {table} WHERE {where}
+) rows GROUP BY bucket
+"""
+
+KEY_HASHES_SQL = """
+SELECT {bucket} AS bucket, ARRAY[{key}]::text[] AS key, {hash} AS hash FROM {table} WHERE {where}
+"""
+
+STAMP = 'YYYY-MM-DD"T"HH24:MI:SS.US'
+"""to_char's form of a finite time; a year before Christ gets its own mark."""
+
+CANONICAL: Mapping[str, str] = {
+    "timestamp with time zone": (
+        "CASE WHEN isfinite({0}) THEN to_char({0} AT TIME ZONE 'UTC', '" + STAMP + "')"
+        " || CASE WHEN {0} < '0001-01-01 00:00:00+00' THEN ' BC' ELSE '' END ELSE {0}::text END"
+    ),
+    "timestamp without time zone": (
+        "CASE WHEN isfinite({0}) THEN to_char({0}, '" + STAMP + "')"
+        " || CASE WHEN {0} < '0001-01-01 00:00:00' THEN ' BC' ELSE '' END ELSE {0}::text END"
+    ),
+    "date": (
+        "CASE WHEN isfinite({0}) THEN to_char({0}, 'YYYY-MM-DD')"
+        " || CASE WHEN {0} < '0001-01-01' THEN ' BC' ELSE '' END ELSE {0}::text END"
+    ),
+    "numeric": "trim_scale({0})::text",
+    "bytea": "encode({0}, 'hex')",
+}
+"""Types whose own text depends on the session, or on how a number was written. All others: `::text`."""
+
+
+def canonical_type(column: Column, engine: str) -> str:
+    """The type by which both sides of a comparison render a manifest's column.
+
+    A value that the warehouse keeps as text (an enum, a type of an extension) is rendered as text at the source."""
+    if column.transform == "hash":
+        return "text"
+    spelt = _base(column.source_type)
+    if engine == "postgres" and column.portable and column.type == "string":
+        return spelt if spelt in ("numeric", "timestamp without time zone", "timestamp with time zone") else "text"
+    if column.type.startswith("decimal"):
+        return "numeric"
+    if column.type.startswith("timestamp"):
+        return f"timestamp {'with' if 'tz=' in column.type else 'without'} time zone"
+    if column.type.startswith("date"):
+        return "date"
+    return "bytea" if column.type in ("binary", "large_binary") else "text"
+
+
+def checksum_query(
+    table: sql.Composable,
+    columns: Sequence[tuple[str, str]],
+    key: Sequence[str],
+    buckets: int,
+    where: sql.Composable | None = None,
+    only: Sequence[int] | None = None,
+) -> sql.Composed:
+    """`bucket, rows, sum of row hashes` of a table. `columns` are (name, canonical type), the key's among them."""
+    return sql.SQL(CHECKSUM_SQL).format(**_parts(table, columns, key, buckets, where, only))
+
+
+def key_hashes_query(
+    table: sql.Composable,
+    columns: Sequence[tuple[str, str]],
+    key: Sequence[str],
+    buckets: int,
+    where: sql.Composable | None = None,
+    only: Sequence[int] | None = None,
+) -> sql.Composed:
+    """`bucket, key as text[], row hash` of the rows of some buckets, to find the keys that differ."""
+    return sql.SQL(KEY_HASHES_SQL).format(**_parts(table, columns, key, buckets, where, only))
+
+
+def checksum(connection: psycopg.Connection, query: sql.Composed) -> dict[int, tuple[int, int]]:
+    """Run a `checksum_query`: per bucket that has rows, (rows, sum of row hashes)."""
+    with canonical_session(connection):
+        return {int(bucket): (int(rows), int(total)) for bucket, rows, total in connection.execute(query)}
+
+
+def key_hashes(connection: psycopg.Connection, query: sql.Composed) -> dict[int, dict[tuple[str, ...], int]]:
+    """Run a `key_hashes_query`: per bucket, the row hash of each key."""
+    found: dict[int, dict[tuple[str, ...], int]] = {}
+    with canonical_session(connection):
+        for bucket, key, row_hash in connection.execute(query):
+            found.setdefault(int(bucket), {})[tuple(key)] = int(row_hash)
+    return found
+
+
+@contextmanager
+def canonical_session(connection: psycopg.Connection) -> Iterator[None]:
+    """A transaction (or savepoint) in which text output is that of `SETTINGS`, whatever the session has set."""
+    with connection.transaction():
+        pairs = sql.SQL(", ").join(
+            sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+            for name, value in SETTINGS.items()
+        )
+        connection.execute(sql.SQL("SELECT {}").format(pairs))
+        yield
+
+
+def canonical(name: str, type_name: str) -> sql.Composed:
+    """The text of a column's value; NULL where it is NULL."""
+    template = CANONICAL.get(_base(type_name), "{0}::text")
+    return sql.SQL(template).format(sql.Identifier(name))  # type: ignore[arg-type]  # the constants above
+
+
+def _parts(
+    table: sql.Composable,
+    columns: Sequence[tuple[str, str]],
+    key: Sequence[str],
+    buckets: int,
+    where: sql.Composable | None,
+    only: Sequence[int] | None,
+) -> dict[str, sql.Composable]:
+    types = dict(columns)
+    keys = [canonical(name, types.get(name, "text")) for name in key]
+
+    key_text = sql.SQL("concat_ws(chr(31), {})").format(sql.SQL(", ").join(keys))
+    row_text = sql.SQL(" || chr(31) || ").join(
+        sql.SQL("coalesce('=' || {}, '')").format(canonical(name, type_name)) for name, type_name in columns
+    )
+    bucket = sql.SQL("({} % {})").format(_number(key_text, 8, 32), sql.Literal(buckets))
+    conditions = [sql.SQL("({})").format(where)] if where is not None else []
+    if only is not None:
+        conditions.append(sql.SQL("{} = ANY ({}::bigint[])").format(bucket, sql.Literal(list(only))))
+    return {
+        "table": table,
+        "bucket": bucket,
+        "hash": _number(row_text, 15, 60),
+        "key": sql.SQL(", ").join(keys),
+        "where": sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+    }
+
+
+def _number(text: sql.Composable, digits: int, bits: int) -> sql.Composed:
+    return sql.SQL("('x' || substr(md5(convert_to({}, 'UTF8')), 1, {}))::bit({})::bigint").format(
+        text, sql.Literal(digits), sql.Literal(bits)
+    )
+
+
+def _base(type_name: str) -> str:
+    """The type without its modifier: `timestamp(3) with time zone` is `timestamp with time zone`."""
+    if type_name.endswith("[]"):
+        return type_name
+    head, _, rest = type_name.partition("(")
+    base = f"{head}{rest.partition(')')[2]}".strip()
+    return {"timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone"}.get(base, base)
