@@ -21,8 +21,11 @@ BY_HAND = (_condition.in_progress() & ~_condition.in_progress()).with_label("onl
 """Never true. A check that has a condition of its own does not ride along with every run of its asset."""
 
 
-def compares_at(cron: Cron | None) -> dg.AutomationCondition:
-    """When a check that reads whole tables runs by itself."""
+HOURLY, DAILY = Cron("20 * * * *"), Cron("40 5 * * *")
+
+
+def runs_at(cron: Cron | None) -> dg.AutomationCondition:
+    """When a check runs by itself."""
     return BY_HAND if cron is None else _condition.cron_tick_passed(cron.expression, cron.timezone).since_last_handled()
 
 

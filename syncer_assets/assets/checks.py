@@ -1,14 +1,16 @@
-"""Checks that a person, or a schedule, runs again by themselves: they look at whole tables, not at one run."""
+"""Checks that a person, or a clock, runs by themselves: they look at whole tables, not at one run.
+
+Each has an automation condition of its own, so that it does not ride along with every run of a backfill.
+"""
 
 import dagster as dg
 
-from ..model.table import TableSpec
-from ..resources.lake import LAKE_RESOURCE
-from ..resources.lookup import lake_of, source_of, warehouse_of
-from .automation import compares_at
+from ..resources.lookup import source_of, warehouse_of
+from .automation import DAILY, HOURLY, runs_at
 from .failures import engine_errors
+from .freshness import judge_freshness
 from .orphan import end_with_parent
-from .table import DEFAULT_FRESHNESS, SyncedTable
+from .table import SyncedTable
 
 CHECKSUM = "checksum"
 FRESHNESS = "freshness"
@@ -27,7 +29,7 @@ def build_checksum_check(table: SyncedTable) -> dg.AssetChecksDefinition:
         name=CHECKSUM,
         description="Every key bucket has the same rows and checksum in the source and in the warehouse.",
         required_resource_keys=table.resource_keys,
-        automation_condition=compares_at(table.checksum),
+        automation_condition=runs_at(table.checksum),
         pool=table.pool,
     )
     def checksum(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -37,13 +39,14 @@ def build_checksum_check(table: SyncedTable) -> dg.AssetChecksDefinition:
 
 
 def build_freshness_check(table: SyncedTable) -> dg.AssetChecksDefinition:
-    """How far the proven mark lies behind now. It reads the lake's manifests only."""
+    """How long rows have been waiting at the source."""
 
     @dg.asset_check(
         asset=table.warehouse_key,
         name=FRESHNESS,
-        description="What is proven to be complete is no older than the limit (`freshness:`).",
-        required_resource_keys={LAKE_RESOURCE},
+        description="No row has waited at the source, unread or not proven final, for longer than `freshness:` says.",
+        required_resource_keys=table.resource_keys,
+        automation_condition=runs_at(DAILY if table.freshness is None else HOURLY),
     )
     def freshness(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         return judge_freshness(context, table)
@@ -61,7 +64,7 @@ def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) ->
         source_of(context, table.spec.source).open() as source,
         warehouse_of(context, table.target.warehouse).open() as warehouse,
     ):
-        found = compare(source, warehouse, lake_of(context).open(), table.spec, table.target)
+        found = compare(source, warehouse, table.spec, table.target)
     return dg.AssetCheckResult(
         passed=found.equal,
         description=found.description,
@@ -77,27 +80,3 @@ def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) ->
             "seconds": found.seconds,
         },
     )
-
-
-def judge_freshness(context: dg.AssetCheckExecutionContext, table: SyncedTable) -> dg.AssetCheckResult:
-    """What the `freshness` step does. A limit that nobody declared only warns."""
-    limit = (table.freshness or DEFAULT_FRESHNESS).total_seconds()
-    severity = dg.AssetCheckSeverity.WARN if table.freshness is None else dg.AssetCheckSeverity.ERROR
-    lag = lag_seconds(context, table.spec)
-    if lag is None:
-        return dg.AssetCheckResult(passed=False, severity=severity, description="nothing is in the lake yet")
-    return dg.AssetCheckResult(
-        passed=lag <= limit,
-        severity=severity,
-        description=f"complete up to {lag:.0f} s ago, the limit is {limit:.0f} s",
-        metadata={"lag_seconds": lag, "limit_seconds": limit},
-    )
-
-
-def lag_seconds(context: dg.AssetCheckExecutionContext, spec: TableSpec) -> float | None:
-    """The lag of the partition that is closest to now; None if no partition has a mark."""
-    from ..sync.status import status
-
-    with engine_errors():
-        lags = [found.lag_seconds for found in status(lake_of(context).open(), spec)]
-    return min((lag for lag in lags if lag is not None), default=None)

@@ -31,7 +31,7 @@ def event_line(event: str, **fields: object) -> str:
 def report_progress(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None
 ) -> Callable[["Progress"], None]:
-    """A progress callback: a log line each time (the engine calls every few seconds), an observation every half minute."""
+    """A callback for the engine, which calls every few seconds: a log line, and each half minute an observation."""
     observed = time.monotonic()
 
     def progress(now: "Progress") -> None:

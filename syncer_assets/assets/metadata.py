@@ -28,6 +28,8 @@ def sync_metadata(report: SyncReport, table: SyncedTable) -> Metadata:
     for name, mark in (("ceiling", report.ceiling), ("safe", report.safe)):
         if mark is not None:
             metadata[name] = _mark(mark)
+    if report.closed:
+        metadata.pop("lag_seconds", None)  # nothing waits in a closed partition, however old it is
     if report.uri:
         metadata["dagster/uri"] = report.uri
     if report.partition_row_count is not None:

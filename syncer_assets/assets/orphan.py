@@ -1,6 +1,7 @@
 """A step that outlives its run would work on, and record a result on a run that has failed. So it ends itself."""
 
 import multiprocessing
+import multiprocessing.process
 import os
 import threading
 
@@ -21,6 +22,6 @@ def end_with_parent() -> bool:
     return True
 
 
-def _wait(parent: "multiprocessing.process.BaseProcess") -> None:
+def _wait(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(EXIT_CODE)  # without cleaning up: the lake and the warehouse are safe at any point

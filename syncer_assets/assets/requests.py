@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from .checks import FRESHNESS
 from .inline_checks import lake_check_specs, warehouse_check_specs
 from .partitions import dagster_partition
 from .run_config import ASKED_TAG
@@ -35,13 +34,13 @@ def lake_request(table: SyncedTable, item: "Pending", after_run: str) -> dg.RunR
 
 
 def table_request(table: SyncedTable, partition: str, moment: str) -> dg.RunRequest:
-    """A run of all of a table's assets, with the checks that cost little. `moment` is the tick that asks."""
+    """A run of all of a table's assets with their inline checks. `moment` is the tick that asks."""
     checks = [*lake_check_specs(table), *warehouse_check_specs(table)]
     return dg.RunRequest(
         run_key=f"{table.lake_key.to_user_string()}:{partition}:{moment}",
         partition_key=dagster_partition(table, partition),
         asset_selection=[table.lake_key, table.warehouse_key, table.maintenance_key],
-        asset_check_keys=[*(check.key for check in checks), dg.AssetCheckKey(table.warehouse_key, FRESHNESS)],
+        asset_check_keys=[check.key for check in checks],
         tags={ASKED_TAG: "false", **request_tags(table, partition)},
     )
 

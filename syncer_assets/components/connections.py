@@ -21,7 +21,7 @@ class LakeEntry(dg.Resolvable, dg.Model):
         description="file://, s3://bucket/prefix, az:// or gs://. A relative file://./folder counts from the working "
         "directory. Keys and endpoint come from the environment.",
     )
-    options: dict[str, str] = Field({}, description="The object store's own options; no secrets.")
+    options: dict[str, str] = Field(default={}, description="The object store's own options; no secrets.")
 
 
 class DatabaseEntry(dg.Resolvable, dg.Model):
@@ -31,7 +31,7 @@ class DatabaseEntry(dg.Resolvable, dg.Model):
     dsn_env: EnvironmentName = Field(
         description="The NAME of the environment variable that holds the DSN, never the DSN."
     )
-    options: dict[str, str] = Field({}, description="Settings of the adapter; no secrets.")
+    options: dict[str, str] = Field(default={}, description="Settings of the adapter; no secrets.")
 
 
 class Connections(dg.Component, dg.Resolvable, dg.Model):

@@ -41,7 +41,7 @@ class Deployment:
         return self.connections.warehouse_resource(_known("warehouse", name, list(self.connections.warehouses)))
 
     def select(self, names: Sequence[str]) -> tuple[SyncedTable, ...]:
-        """The tables of these names (`orders`, `public.orders` or `shop.orders`), all without one. Raises ConfigError."""
+        """The tables called `orders`, `public.orders` or `shop.orders`; all if no name is given. Raises ConfigError."""
         if not names:
             return self.tables
         chosen: dict[dg.AssetKey, SyncedTable] = {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import dagster as dg
 import pydantic
@@ -15,13 +14,13 @@ from .rules import connection_problems, table_problems
 from .table_sync import TableSync
 from .yaml_lines import documents
 
-Component = TypeVar("Component", Connections, TableSync)
+Component = Connections | TableSync
 
 
 def diagnose(folder: Path) -> ConfigError | None:
     """One error for all that is wrong with our components below `folder`; None if nothing is."""
     placed: list[Placed] = []
-    found: dict[tuple[Path, int], Connections | TableSync] = {}
+    found: dict[tuple[Path, int], Component] = {}
     for file in sorted(path for name in FILE_NAMES for path in folder.rglob(name)):
         try:
             for number, document in documents(file):
@@ -47,7 +46,7 @@ def diagnose(folder: Path) -> ConfigError | None:
     return config_error(placed) if placed else None
 
 
-def _component(document: Mapping[str, object]) -> type[Connections] | type[TableSync] | None:
+def _component(document: Mapping[str, object]) -> type[Component] | None:
     package, _, name = str(document.get("type", "")).rpartition(".")
     if not package.startswith(__name__.partition(".")[0]):
         return None

@@ -45,31 +45,52 @@ def _is_schedule(expression: str, timezone: str) -> bool:
     return True
 
 
+def _is_cron(text: str) -> bool:
+    return _is_schedule(text, "UTC")
+
+
+def _is_timezone(text: str) -> bool:
+    return _is_schedule("0 0 * * *", text)
+
+
+def _is_positive(number: float) -> bool:
+    return number > 0
+
+
+def _is_zero_or_more(number: float) -> bool:
+    return number >= 0
+
+
+def _is_share(number: float) -> bool:
+    return 0 <= number <= 1
+
+
+def _is_environment_name(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
+
+
+def _is_lake_url(text: str) -> bool:
+    return re.match(r"(file|s3|s3a|gs|az|azure|abfs|abfss|memory)://", text) is not None
+
+
+_TOO_SMALL = "{} is too small: write a number above 0"
+
 Duration = Annotated[str, _accept(parse_duration, "")]
-CronExpression = Annotated[
-    str,
-    _accept(lambda text: _is_schedule(text, "UTC"), '{} is no cron expression: write five fields, as in "0 2 * * *"'),
-]
-Timezone = Annotated[
-    str,
-    _accept(lambda text: _is_schedule("0 0 * * *", text), '{} is no time zone: write a name, as in "Europe/Berlin"'),
-]
-# The value is not told: somebody may have written the secret itself.
+CronExpression = Annotated[str, _accept(_is_cron, '{} is no cron expression: write its five fields, as in "0 2 * * *"')]
+Timezone = Annotated[str, _accept(_is_timezone, '{} is no time zone: write a name, as in "Europe/Berlin"')]
+PositiveInt = Annotated[int, _accept(_is_positive, _TOO_SMALL)]
+PositiveFloat = Annotated[float, _accept(_is_positive, _TOO_SMALL)]
+Seconds = Annotated[float, _accept(_is_zero_or_more, "{} is too small: write seconds, 0 or more")]
+Share = Annotated[float, _accept(_is_share, "{} is no share: write a number from 0 to 1")]
+
+# These two do not tell the value: somebody may have written the secret itself.
 EnvironmentName = Annotated[
     str,
     _accept(
-        re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch,
-        "this is no name of an environment variable: write the NAME, such as SHOP_DSN; the secret stays in the environment",
+        _is_environment_name,
+        "this is no name of an environment variable: write the NAME, such as SHOP_DSN, and keep the secret there",
     ),
 ]
 LakeUrl = Annotated[
-    str,
-    _accept(
-        re.compile(r"(file|s3|s3a|gs|az|azure|abfs|abfss|memory)://.*").fullmatch,
-        "the lake's url is of no known kind: use file://, s3://bucket/prefix, gs:// or az://",
-    ),
+    str, _accept(_is_lake_url, "the lake's url is of no known kind: use file://, s3://bucket/prefix, gs:// or az://")
 ]
-PositiveInt = Annotated[int, _accept(lambda number: number > 0, "{} is too small: write a number above 0")]
-PositiveFloat = Annotated[float, _accept(lambda number: number > 0, "{} is too small: write a number above 0")]
-Seconds = Annotated[float, _accept(lambda number: number >= 0, "{} is too small: write seconds, 0 or more")]
-Share = Annotated[float, _accept(lambda number: 0 <= number <= 1, "{} is no share: write a number from 0 to 1")]

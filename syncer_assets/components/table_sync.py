@@ -44,17 +44,19 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
 
     source: str = Field(description="A source of Connections.")
     warehouse: str = Field(description="A warehouse of Connections.")
-    schema_: str | None = Field(None, alias="schema", description="The schema in the warehouse; the source's name.")
+    schema_: str | None = Field(
+        default=None, alias="schema", description="The schema in the warehouse; the source's name."
+    )
     tables: list[TableEntry] = Field(description="The tables.")
     schedule: CronExpression | ScheduleEntry | None = Field(
-        None, description="When to sync all tables that have no schedule of their own."
+        default=None, description="When to sync all tables that have no schedule of their own."
     )
     checksum: CronExpression | ScheduleEntry | None = Field(
-        None, description="When the check `checksum` runs, for tables that do not say it themselves."
+        default=None, description="When the check `checksum` runs, for tables that do not say it themselves."
     )
-    freshness: Duration | None = Field(None, description="The lag that the check `freshness` allows, likewise.")
-    group: str | None = Field(None, description="The asset group in the UI, likewise; the source's name.")
-    owners: list[str] | None = Field(None, description="Owners of the assets, likewise.")
+    freshness: Duration | None = Field(default=None, description="The lag that the check `freshness` allows, likewise.")
+    group: str | None = Field(default=None, description="The asset group in the UI, likewise; the source's name.")
+    owners: list[str] | None = Field(default=None, description="Owners of the assets, likewise.")
 
     @property
     def target_schema(self) -> str:

@@ -136,9 +136,7 @@ def translate(
     retryable = code in RETRY_STATES if code else any(fragment in text for fragment in RETRY_TEXTS)
     fix = FIXES.get(code or "") or next((fix for state, fix in _text_fixes(text)), None)
     cls = CommitUnknown if phase == "commit" and retryable and code not in ("40001", "40P01") else DbError
-    return cls(
-        f"{who}: {text}", code=code, phase=phase, retryable=retryable, table=table, partition=partition, fix=fix
-    )
+    return cls(f"{who}: {text}", code=code, phase=phase, retryable=retryable, table=table, partition=partition, fix=fix)
 
 
 def describe(error: psycopg.Error, dsn: str = "") -> str:

@@ -79,7 +79,7 @@ class LostRace(SyncError):
 
 
 class AttemptVoid(SyncError):
-    """The source changed under the read (another server, other columns): this attempt is thrown away, the next is new."""
+    """The source changed under the read (another server, other columns): the attempt is thrown away and made anew."""
 
     kind = "attempt_void"
     retryable = True

@@ -19,7 +19,9 @@ ManifestMode = Literal["append", "replace", "repair"]
 class DataFile:
     """A Parquet file of a manifest. `path` is relative to the lake's root; `min` and `max` are encoded cursor values.
 
-    A provisional file holds rows above `safe`, which the next manifest of the partition brings again.
+    A provisional file holds rows above `safe`, which the next manifest of the partition brings again. While a writer
+    pins `safe` for longer than the limit, it names the file itself again: `carried_from` is the manifest that read it,
+    `captured_at` when.
     """
 
     path: str
@@ -29,9 +31,11 @@ class DataFile:
     min: str | None = None
     max: str | None = None
     provisional: bool = False
+    carried_from: int | None = None
+    captured_at: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        return {
+        row: dict[str, object] = {
             "path": self.path,
             "rows": self.rows,
             "bytes": self.bytes,
@@ -40,6 +44,9 @@ class DataFile:
             "max": self.max,
             "provisional": self.provisional,
         }
+        if self.carried_from is not None:
+            row |= {"carried_from": self.carried_from, "captured_at": self.captured_at}
+        return row
 
 
 @dataclass(frozen=True)

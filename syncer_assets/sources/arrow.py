@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..model.columns import Column
 
@@ -29,3 +30,8 @@ def arrow_type(name: str) -> pa.DataType:
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     """The schema of a lake file with these columns."""
     return pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+
+
+def apply(function: str, *arguments: pa.Array | pa.Scalar) -> pa.Array:
+    """A compute function by name: pyarrow makes them at run time, where no type checker sees them."""
+    return pc.call_function(function, list(arguments))

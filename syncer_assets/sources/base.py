@@ -91,9 +91,7 @@ class Source(Protocol):
         """The maximum first, then the writers that could still write below it. None for an empty table."""
         ...
 
-    def judge(
-        self, spec: TableSpec, order: tuple[CursorColumn, ...], captures: Sequence[Capture]
-    ) -> list[Capture]:
+    def judge(self, spec: TableSpec, order: tuple[CursorColumn, ...], captures: Sequence[Capture]) -> list[Capture]:
         """The captures that still count (those of another server are void), proven where their writers have ended."""
         ...
 

@@ -1,5 +1,6 @@
 """Source against warehouse: counts and order-independent checksums by key bucket, down to the keys that differ."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def _floors(warehouse: Warehouse, spec: TableSpec, resolved: Resolved, target: T
     floors: list[Floor] = []
     for mark in warehouse.watermarks(target):
         partition = spec.partitions.partition(mark.partition, resolved.cursor.kind)
-        safe = decode([mark.safe.split(",")[0]], resolved.order) if mark.safe else None
+        safe = decode(json.loads(mark.safe)[:1], resolved.order) if mark.safe else None
         floors.append((partition.start, partition.end, safe))
     return floors
 
@@ -138,8 +139,9 @@ def _floors(warehouse: Warehouse, spec: TableSpec, resolved: Resolved, target: T
 def _is_pending(value: Scalar | None, floors: Sequence[Floor]) -> bool:
     if value is None:
         return False
-    for start, end, safe in floors:
-        inside = (start is None or not is_below((value,), (start,))) and (end is None or is_below((value,), (end,)))
-        if inside:
-            return is_below(safe, (value,))
-    return True
+    marks = [
+        safe
+        for start, end, safe in floors
+        if (start is None or not is_below((value,), (start,))) and (end is None or is_below((value,), (end,)))
+    ]
+    return not marks or any(is_below(safe, (value,)) for safe in marks)

@@ -24,7 +24,7 @@ from .progress import Progress, ProgressMeter, peak_memory_mb
 from .retry import DEFAULT, Backoff, Retry, retrying
 from .rules import Resolved, resolve
 from .whole_table import extract_whole_table
-from .window import Window, assert_grown, has_shrunk, is_closed, open_window, settle
+from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle
 from .writer import WindowWriter
 
 ATTEMPTS = 5
@@ -145,9 +145,7 @@ class _Sync:
         table_note.renew_scheme(self.lake, self.place, self.note, self.spec)
         return report
 
-    def _run_window(
-        self, report: SyncReport, progress: Callable[[Progress], None] | None, backoff: Backoff
-    ) -> None:
+    def _run_window(self, report: SyncReport, progress: Callable[[Progress], None] | None, backoff: Backoff) -> None:
         assert self.resolved.cursor is not None
         partition = self.spec.partitions.partition(self.place.partition, self.resolved.cursor.kind)
         checks.refuse_null_cursor(self.source, self.spec, self.resolved)
@@ -174,6 +172,7 @@ class _Sync:
         window = open_window(partition, self.head, capture, judged, whole=self.may_reread, forget=forget)
         if not window.has_news(None if self.may_reread else self.head):
             return self._nothing_new(report)
+        window = carry(window, self.head, self.spec)
         self._read(window, partition, capture, report, progress, backoff)
 
     def _read(
@@ -189,13 +188,13 @@ class _Sync:
         captured_at = self.source.clock(spec.table)
         emit("window opened", low=show(window.low), safe=show(window.safe), watermark_ceiling=show(window.high))
         draft = self._draft(window, captured_at, "replace" if self.may_reread and self.head else "append")
-        draft = replace(draft, closed=is_closed(window, partition))
+        draft = replace(draft, closed=is_closed(window, partition), files=window.carried)
         base = Read(
             table=spec.table,
             columns=self.resolved.read,
             order=self.resolved.order,
             cursor=spec.cursor,
-            after=window.low,
+            after=self.head.high if self.head and window.carried else window.low,
             upto=window.high,
             start=partition.start,
             end=partition.end,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -88,14 +89,12 @@ def plan_load(
             superseded[manifest.seq] = replacing
             continue
         for file in manifest.files:
-            if not file.provisional:
-                live.append(LiveFile(manifest.seq, manifest.captured_at, file))
-            elif spec.load == "append":
+            if file.provisional and spec.load == "append":
                 continue
-            elif following is None:
-                live.append(LiveFile(manifest.seq, manifest.captured_at, file))
-            else:
+            if file.provisional and following is not None:
                 superseded[manifest.seq] = following.seq
+            elif file.carried_from is None or file.carried_from >= manifests[0].seq:
+                live.append(LiveFile(manifest.seq, _captured_at(manifest, file), file))
     columns = _all_columns(manifests)
     return LoadPlan(
         target=target,
@@ -115,6 +114,11 @@ def plan_load(
         run_id=run_id,
         emit=emit,
     )
+
+
+def _captured_at(manifest: Manifest, file: DataFile) -> datetime:
+    """When a file's rows were read: a carried file is older than the manifest that names it again."""
+    return datetime.fromisoformat(file.captured_at) if file.captured_at else manifest.captured_at
 
 
 def _all_columns(manifests: Sequence[Manifest]) -> tuple[Column, ...]:

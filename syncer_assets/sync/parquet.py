@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import obstore
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
 
 from ..model.errors import ObjectStoreError
 from ..model.manifest import DataFile
 from ..model.marks import encode_scalar
+from ..sources.arrow import apply
 
 ROW_GROUP_ROWS = 250_000
 ROW_GROUP_BYTES = 96 * 1024 * 1024
@@ -129,17 +129,19 @@ class _OpenFile:
             return
         before = self._out.size
         table = pa.Table.from_batches(self._pending, self._schema)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._out,
-                self._schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=repetitive_columns(table),
-            )
+        self._writer = self._writer or self._new_writer(table)
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._ratio = max(0.01, (self._out.size - before) / max(1, self._pending_bytes))
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+    def _new_writer(self, first: pa.Table) -> pq.ParquetWriter:
+        return pq.ParquetWriter(
+            self._out,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=repetitive_columns(first),  # type: ignore[arg-type]  # a list of names will do
+        )
 
     def _note_range(self, batch: pa.RecordBatch) -> None:
         if self._cursor is None:
@@ -206,5 +208,5 @@ def repetitive_columns(table: pa.Table) -> list[str]:
         field.name
         for field in table.schema
         if pa.types.is_string(field.type)
-        and pc.count_distinct(sample.column(field.name)).as_py() * 10 < sample.num_rows
+        and apply("count_distinct", sample.column(field.name)).as_py() * 10 < sample.num_rows
     ]

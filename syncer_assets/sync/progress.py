@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ..model.marks import Mark
+from ..model.marks import Mark, Scalar
 
 EVERY_SECONDS = 3.0
 
@@ -45,14 +45,19 @@ class ProgressMeter:
     def _share(self, page: Mark) -> float | None:
         if self._first is None or self._high is None:
             return None
-        low, now, high = self._first[0], page[0], self._high[0]
-        if isinstance(low, int) and isinstance(now, int) and isinstance(high, int) and high > low:
-            return min(1.0, (now - low) / (high - low))
-        if isinstance(low, datetime) and isinstance(now, datetime) and isinstance(high, datetime) and high > low:
-            return min(1.0, (now - low) / (high - low))
-        if isinstance(low, date) and isinstance(now, date) and isinstance(high, date) and high > low:
-            return min(1.0, (now - low).days / (high - low).days)
-        return None
+        low, now, high = (_number(mark[0]) for mark in (self._first, page, self._high))
+        if low is None or now is None or high is None or high <= low:
+            return None
+        return min(1.0, (now - low) / (high - low))
+
+
+def _number(value: Scalar) -> float | None:
+    """A cursor value on a line, for shares; None where it has no place on one."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, date):
+        return float(value.toordinal())
+    return float(value) if isinstance(value, int) else None
 
 
 def peak_memory_mb() -> float:

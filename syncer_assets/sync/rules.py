@@ -30,7 +30,9 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
     """Raises ConfigError naming table, field and fix where `spec` does not fit the table."""
     if not facts.can_select:
         raise ConfigError(
-            "the source's role may not SELECT from it", table=spec.table, fix=f"GRANT SELECT ON {spec.table} TO the role"
+            "the source's role may not SELECT from it",
+            table=spec.table,
+            fix=f"GRANT SELECT ON {spec.table} TO the role",
         )
     key = spec.key or facts.primary_key
     for field, names in (

@@ -1,6 +1,5 @@
 """Extraction of a table without a cursor: one snapshot, one manifest that replaces what was there."""
 
-
 from ..model.errors import AssertionFailed
 from ..model.manifest import Manifest
 from ..model.report import CheckResult, Emit, SyncReport
@@ -49,5 +48,7 @@ def extract_whole_table(
         CheckResult("row_count", True, description="rows of the snapshot = rows written", metadata={"rows": rows}),
         CheckResult("reached_ceiling", True, description="read in one snapshot"),
         CheckResult("rows_outside_partitions", True, description="the table has one partition"),
-        CheckResult("cursor_protected", True, description="a snapshot has no late commits", metadata={"proof": "snapshot"}),
+        CheckResult(
+            "cursor_protected", True, description="a snapshot has no late commits", metadata={"proof": "snapshot"}
+        ),
     ]

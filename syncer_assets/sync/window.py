@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model.capture import Capture
 from ..model.errors import IdentityChanged
-from ..model.manifest import Manifest
+from ..model.manifest import DataFile, Manifest
 from ..model.marks import Mark, highest, is_below, lowest, show
 from ..model.partition import Partition
 from ..model.report import Emit
@@ -22,7 +22,8 @@ CAPTURES_MOST = 32
 class Window:
     """`(low, high]` of a partition; rows up to `safe` are final. `pending` are captures for the next sync to judge.
 
-    `sentinel` is an id above the sequence whose rows are read beside the window.
+    `sentinel` is an id above the sequence whose rows are read beside the window. `carried` are the provisional files
+    of the last manifest where they are not read again: see `carry`.
     """
 
     low: Mark | None
@@ -32,6 +33,7 @@ class Window:
     pending: tuple[Capture, ...] = ()
     sentinel: Mark | None = None
     pinned_seconds: float = 0.0
+    carried: tuple[DataFile, ...] = ()
 
     def has_news(self, head: Manifest | None) -> bool:
         """Rule 7: something to read if the maximum is above `high`, or `safe` has not reached it."""
@@ -47,7 +49,7 @@ def settle(
     captures: Sequence[Capture],
     emit: Emit,
 ) -> list[Capture]:
-    """Wait at most `settle_seconds` for the listed writers of the newest capture to end; the captures as judged then."""
+    """Wait at most `settle_seconds` for the listed writers of the newest capture to end; the captures as judged."""
     deadline = time.monotonic() + spec.settle_seconds
     judged = source.judge(spec, resolved.order, captures)
     newest = captures[-1]
@@ -92,6 +94,19 @@ def open_window(
     )
 
 
+def carry(window: Window, head: Manifest | None, spec: TableSpec) -> Window:
+    """Cap the tail that is read again: while one writer pins `safe` for longer than `pin_limit`, the provisional files
+    of the last manifest stay, and only what lies above its `high` is read. Once `safe` moves, all of it is read again.
+    """
+    pinned = window.pinned_seconds > spec.pin_limit.total_seconds()
+    if not pinned or head is None or window.low is None or window.low != head.safe or window.safe != head.safe:
+        return window
+    if spec.null_cursor == "include" or window.sentinel is not None:
+        return window
+    tail = [file for file in head.files if file.provisional]
+    return replace(window, carried=tuple(_carried(file, head) for file in tail))
+
+
 def is_closed(window: Window, partition: Partition) -> bool:
     """Closed only when `safe` has reached the partition's end."""
     return partition.end is not None and window.safe == (partition.end,)
@@ -118,6 +133,12 @@ def has_shrunk(head: Manifest | None, capture: Capture | None, partition: Partit
     if capture is not None and capture.allocated is not None and not is_below(capture.allocated, head.safe):
         return False
     return is_below(_within(capture.ceiling, partition) if capture else None, head.safe)
+
+
+def _carried(file: DataFile, head: Manifest) -> DataFile:
+    if file.carried_from is not None:
+        return file
+    return replace(file, carried_from=head.seq, captured_at=head.captured_at.isoformat())
 
 
 def _within(mark: Mark | None, partition: Partition) -> Mark | None:

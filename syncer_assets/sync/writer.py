@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..model.manifest import DataFile, Manifest
 from ..model.marks import Mark
 from ..model.report import Emit, SyncReport
 from ..model.table import TableSpec
-from ..sources.arrow import arrow_schema
+from ..sources.arrow import apply, arrow_schema
 from .chunks import last_mark
 from .lake import Lake, Place
 from .parquet import MB, FileSink
@@ -22,7 +21,8 @@ Verify = Callable[[Manifest, int], int]
 
 
 class WindowWriter:
-    """Writes the rows of one window and commits them. `draft` carries the window's marks and the next free `seq`.
+    """Writes the rows of one window and commits them. `draft` has the window's marks, the next free `seq`, and the
+    files that are named again without being read again.
 
     Rows up to the draft's `safe` are final and are committed on the way, after each full file or `commit_every`; rows
     above it go to provisional files of the last manifest. A `replace` is one manifest.
@@ -73,12 +73,11 @@ class WindowWriter:
     def finish_unless_same(self, head: Manifest | None) -> bool:
         """As `finish`, but where `head` has files of the same content, drop what was written. False then."""
         self._sink.close_file()
-        if head is not None and _content(self._sink.files) == _content(head.files) and head.mode == self._draft.mode:
-            if head.columns == self._draft.columns:
-                self._lake.remove([file.path for file in self._sink.take()])
-                return False
-        self._commit(self._draft)
-        return True
+        if head is None or _content(self._sink.files, self._draft) != _content(head.files, head):
+            self._commit(self._draft)
+            return True
+        self._lake.remove([file.path for file in self._sink.take()])
+        return False
 
     def finish(self) -> Manifest:
         """Complete the files, assert, and commit the last manifest of the window."""
@@ -114,19 +113,21 @@ class WindowWriter:
 
     def _commit(self, manifest: Manifest) -> Manifest:
         files = self._sink.take()
-        manifest = replace(manifest, files=files, rows=sum(file.rows for file in files))
+        named = (*manifest.files, *files)
+        manifest = replace(manifest, files=named, rows=sum(file.rows for file in named))
         self._emit("files written", seq=manifest.seq, files=len(files), rows=manifest.rows)
         left = self._verify(manifest, self._final_rows)
         self._lake.commit(self._place, manifest)
         self.rows_left_window += left
         self._emit("manifest committed", seq=manifest.seq, rows=manifest.rows, rows_left_window=left)
         self._note(manifest, files)
+        self._draft = replace(self._draft, files=())
         self._final_rows, self._committed_at = 0, time.monotonic()
         return manifest
 
     def _note(self, manifest: Manifest, files: Sequence[DataFile]) -> None:
         report = self._report
-        report.rows += manifest.rows
+        report.rows += sum(file.rows for file in files)
         report.bytes += sum(file.bytes for file in files)
         report.files += len(files)
         report.manifests += 1
@@ -149,8 +150,9 @@ class WindowWriter:
         return self._mask(batch.select(self._names)) if batch.num_rows else batch
 
 
-def _content(files: Sequence[DataFile]) -> list[tuple[str, int]]:
-    return [(file.sha256, file.bytes) for file in files]
+def _content(files: Sequence[DataFile], manifest: Manifest) -> tuple[object, ...]:
+    """What makes two manifests bring the same: mode, columns, and the bytes of their files."""
+    return (manifest.mode, manifest.columns, tuple((file.sha256, file.bytes) for file in files))
 
 
 def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) -> int:
@@ -162,11 +164,11 @@ def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) 
     for name, value in zip(cursor, mark, strict=False):
         column = batch.column(name)
         scalar = pa.scalar(value, column.type)
-        less = pc.less(column, scalar)
-        same = pc.equal(column, scalar)
-        below = less if below is None else pc.or_(below, pc.and_(equal, less))
-        equal = same if equal is None else pc.and_(equal, same)
-    return pc.sum(pc.or_(below, equal)).as_py() or 0
+        less = apply("less", column, scalar)
+        same = apply("equal", column, scalar)
+        below = less if below is None else apply("or", below, apply("and", equal, less))
+        equal = same if equal is None else apply("and", equal, same)
+    return apply("sum", apply("or", below, equal)).as_py() or 0
 
 
 def start_of_last_group(batch: pa.RecordBatch, cursor: Sequence[str]) -> int:
@@ -174,6 +176,6 @@ def start_of_last_group(batch: pa.RecordBatch, cursor: Sequence[str]) -> int:
     same: pa.Array | None = None
     for name in cursor:
         column = batch.column(name)
-        equal = pc.equal(column, column[-1])
-        same = equal if same is None else pc.and_(same, equal)
+        equal = apply("equal", column, column[-1])
+        same = equal if same is None else apply("and", same, equal)
     return pc.index(same, True).as_py()

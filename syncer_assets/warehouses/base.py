@@ -20,7 +20,7 @@ DELETED_AT = "_syncer_deleted_at"
 
 @dataclass(frozen=True)
 class Watermark:
-    """How far a target has loaded a partition. Marks in their encoded form; seq 0 means nothing yet."""
+    """How far a target has loaded a partition. Marks as the JSON text of `marks.encode`; seq 0 means nothing yet."""
 
     partition: str
     seq: int = 0

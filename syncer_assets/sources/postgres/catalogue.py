@@ -20,7 +20,8 @@ SELECT c.oid, c.relkind, c.reltuples, pg_total_relation_size(c.oid), obj_descrip
 """
 
 _INDEXES = """
-SELECT i.indisprimary, i.indisunique AND i.indpred IS NULL AND i.indimmediate, i.indpred IS NOT NULL, x.names, x.nullable
+SELECT i.indisprimary, i.indisunique AND i.indpred IS NULL AND i.indimmediate, i.indpred IS NOT NULL,
+       x.names, x.nullable
   FROM pg_index i
   CROSS JOIN LATERAL (
        SELECT array_agg(a.attname::text ORDER BY k.n) AS names, bool_or(NOT a.attnotnull) AS nullable,

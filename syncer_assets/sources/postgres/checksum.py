@@ -15,9 +15,7 @@ def buckets(
     connection: psycopg.Connection, table: str, columns: Sequence[Column], key: Sequence[str], number: int
 ) -> dict[int, tuple[int, int]]:
     """Per bucket (rows, sum of row hashes), in one scan."""
-    return contract.checksum(
-        connection, contract.checksum_query(relation(table), _types(columns), key, number)
-    )
+    return contract.checksum(connection, contract.checksum_query(relation(table), _types(columns), key, number))
 
 
 def key_hashes(

@@ -201,7 +201,9 @@ def maximum(connection: psycopg.Connection, table: str, cursor: Sequence[CursorC
         sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1").format(
             sql.SQL(", ").join(names),
             relation(table),
-            sql.SQL(" AND ").join([*(sql.SQL("{} IS NOT NULL").format(n) for n in names), *([finite] if finite else [])]),
+            sql.SQL(" AND ").join(
+                [*(sql.SQL("{} IS NOT NULL").format(n) for n in names), *([finite] if finite else [])]
+            ),
             sql.SQL(", ").join(sql.SQL("{} DESC").format(name) for name in names),
         )
     ).fetchone()

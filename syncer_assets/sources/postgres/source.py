@@ -17,7 +17,7 @@ from ...model.columns import Column
 from ...model.errors import AttemptVoid, SyncError
 from ...model.marks import CursorColumn, Scalar
 from ...model.table import TableSpec
-from ..arrow import arrow_schema
+from ..arrow import apply, arrow_schema
 from ..base import Read, TableFacts
 from . import catalogue, checksum, proof, query
 
@@ -87,9 +87,7 @@ class PostgresSource:
         with self._errors("read", spec.table):
             return proof.capture(self._connection, spec, order, server, APPLICATION)
 
-    def judge(
-        self, spec: TableSpec, order: tuple[CursorColumn, ...], captures: Sequence[Capture]
-    ) -> list[Capture]:
+    def judge(self, spec: TableSpec, order: tuple[CursorColumn, ...], captures: Sequence[Capture]) -> list[Capture]:
         """The captures that still count, proven where their writers have ended."""
         server = self.identity().server
         with self._errors("read", spec.table):
@@ -235,7 +233,7 @@ class PostgresSource:
                 except StopIteration:
                     return
             if guarded:
-                if pa.compute.any(batch.column(batch.num_columns - 1)).as_py():
+                if apply("any", batch.column(batch.num_columns - 1)).as_py():
                     raise SyncError(
                         "a numeric(p,s) column holds NaN, which a Parquet decimal cannot",
                         table=read.table,
@@ -250,9 +248,7 @@ class PostgresSource:
 class PostgresSnapshot:
     """One REPEATABLE READ transaction: the count first, then the rows."""
 
-    def __init__(
-        self, source: PostgresSource, reader: duckdb.DuckDBPyConnection, read: Read, text: str, counting: str
-    ):
+    def __init__(self, source: PostgresSource, reader: duckdb.DuckDBPyConnection, read: Read, text: str, counting: str):
         self._source, self._reader, self._read, self._text = source, reader, read, text
         with duck.errors(source.name, table=read.table):
             reader.execute("BEGIN TRANSACTION")

@@ -105,13 +105,18 @@ def _date(array: pa.Array) -> pa.Array:
 
 def _shift(numbers: pa.Array, kind: pa.DataType, epoch: int, infinity: int) -> pa.Array:
     """Numbers counted from 1970 as counted from 2000; DuckDB's infinities (max, -max) as PostgreSQL's (max, min)."""
-    bounds = pc.min_max(numbers).as_py()
+    zero, origin, highest, lowest = (pa.scalar(number, kind) for number in (0, epoch, infinity, -infinity - 1))
+    bounds = _call("min_max", numbers).as_py()
     if bounds["max"] is None or (bounds["max"] < infinity and bounds["min"] > -infinity):
-        return pc.subtract(numbers, pa.scalar(epoch, kind))
-    finite = pc.and_(pc.less(numbers, pa.scalar(infinity, kind)), pc.greater(numbers, pa.scalar(-infinity, kind)))
-    shifted = pc.subtract(pc.if_else(finite, numbers, pa.scalar(epoch, kind)), pa.scalar(epoch, kind))
-    lowest = pc.if_else(pc.greater(numbers, pa.scalar(0, kind)), numbers, pa.scalar(-infinity - 1, kind))
-    return pc.if_else(finite, shifted, lowest)
+        return _call("subtract", numbers, origin)
+    finite = _call("less", _call("abs", _call("if_else", _call("equal", numbers, lowest), highest, numbers)), highest)
+    shifted = _call("subtract", _call("if_else", finite, numbers, origin), origin)
+    return _call("if_else", finite, shifted, _call("if_else", _call("greater", numbers, zero), highest, lowest))
+
+
+def _call(function: str, *arguments: pa.Array | pa.Scalar) -> pa.Array:
+    """A compute function by name: pyarrow makes them at run time, where no type checker sees them."""
+    return pc.call_function(function, list(arguments))
 
 
 def _uuid(array: pa.Array) -> pa.Array:

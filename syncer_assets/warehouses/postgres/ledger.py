@@ -13,7 +13,7 @@ from ...model.table import Target
 from ..base import LedgerRow, LoadPlan, Watermark
 from . import catalog, names
 
-TABLES_SQL = (files(__package__) / "ledger.sql").read_text(encoding="utf-8")
+TABLES_SQL = (files("syncer_assets.warehouses.postgres") / "ledger.sql").read_text(encoding="utf-8")
 LOCK_KEY = 7092217064
 """Advisory lock of those who create the ledger or register a target."""
 
@@ -31,9 +31,16 @@ SET seq = excluded.seq, low = excluded.low, safe = excluded.safe, high = exclude
 WHERE w.seq = $7
 """
 
+FORGET_SQL = """
+UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now(),
+    target_oid = CASE WHEN $2::text IS NOT NULL THEN target_oid END,
+    lake_generation = CASE WHEN $2::text IS NOT NULL THEN lake_generation END
+WHERE target_name = $1
+"""
+
 LEDGER_SQL = """
 SELECT partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted, rows_updated, rows_unchanged,
-    rows_stale, rows_deduplicated, run_id, loaded_at
+    rows_stale, rows_deduplicated, rows_deleted, run_id, loaded_at
 FROM _syncer.loads WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2)
 ORDER BY partition_key, seq
 """
@@ -98,11 +105,7 @@ def forget(connection: psycopg.Connection, target: Target, partition: str | None
     if not _exists(connection):
         return
     with connection.transaction():
-        identity = ", target_oid = NULL, lake_generation = NULL" if partition is None else ""
-        connection.execute(
-            f"UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now(){identity} WHERE target_name = $1".encode(),
-            (target.name,),
-        )
+        connection.execute(FORGET_SQL, (target.name, partition))
         for table in (b"watermarks", b"loads"):
             connection.execute(
                 b"DELETE FROM _syncer.%s WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2)" % table,
@@ -178,8 +181,9 @@ def check_table(connection: psycopg.Connection, plan: LoadPlan) -> None:
     row = connection.execute(
         "SELECT target_oid FROM _syncer.targets WHERE target_name = $1", (plan.target.name,)
     ).fetchone()
-    if row and row[0] is not None and row[0] != catalog.table_oid(connection, plan.target):
-        raise _other_table(plan.target)
+    current = catalog.table_oid(connection, plan.target)
+    if row and row[0] is not None and row[0] != current:
+        raise _other_table(plan.target, dropped=current is None)
 
 
 def record(
@@ -266,20 +270,15 @@ def _check_identity(
             fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
         )
     if known_oid is not None and known_oid != oid:
-        raise (
-            _other_table(target)
-            if oid is not None
-            else IdentityChanged(
-                "the warehouse table was dropped after it was loaded",
-                table=target.name,
-                fix="load it anew with `syncer run --full`",
-            )
-        )
+        raise _other_table(target, dropped=oid is None)
 
 
-def _other_table(target: Target) -> IdentityChanged:
+def _other_table(target: Target, *, dropped: bool) -> IdentityChanged:
     return IdentityChanged(
-        "the warehouse table is not the one that was loaded (it was dropped or made anew)",
+        "the warehouse table was dropped after it was loaded"
+        if dropped
+        else "the warehouse table is another one than was loaded (it was dropped and made anew)",
         table=target.name,
-        fix="load it anew with `syncer run --full`, or, if its rows are right, `syncer adopt`",
+        fix="load it anew with `syncer run --full`"
+        + ("" if dropped else ", or, if its rows are right, `syncer adopt`"),
     )

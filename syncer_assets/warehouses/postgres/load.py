@@ -19,7 +19,7 @@ from .session import Sessions, commit, transaction
 from .staging import Staging
 
 RECONNECT_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before each attempt to reach the server after a COMMIT without an answer; a crash recovery takes a second or two."""
+"""Waits before each attempt to reach the server after a COMMIT without an answer (a crash recovery takes a second)."""
 
 
 class _DuplicateKeys(Exception):

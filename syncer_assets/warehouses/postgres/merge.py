@@ -11,7 +11,7 @@ from . import names
 from .ledger import Counts
 from .names import ORDER
 from .schema import Shape
-from .staging import ROW_BITS, STAGE, Staging
+from .staging import ROW_BITS, STAGE, Staging, null_key
 
 DUPLICATES_SQL = """
 SELECT count(*) FILTER (WHERE many > 1), count(*) FILTER (WHERE no_key)
@@ -82,12 +82,7 @@ class Merge:
         assert row is not None
         duplicates, without_key = row
         if without_key:
-            raise AssertionFailed(
-                f"key ({', '.join(self.plan.key)}) is NULL in staged rows",
-                table=self.plan.target.name,
-                partition=self.plan.partition,
-                fix="declare a key whose columns are never NULL",
-            )
+            raise null_key(self.plan)
         if duplicates:
             for source, number in self.connection.execute(self._sql(DEDUPLICATE_SQL)):
                 counts[self.staging.sources[source]].deduplicated += number
@@ -107,9 +102,11 @@ class Merge:
         return totals["inserted"], totals["updated"], totals["unchanged"] + totals["stale"]
 
     def _write(self, inserted: int, kept: int, updated: int) -> sql.Composed:
-        parts = [self._sql(WRITE_SQL, only=self._sql(ONLY_CHANGED_SQL if kept and not self.only_new else ""))]
+        parts: list[sql.Composable] = [
+            self._sql(WRITE_SQL, only=self._sql(ONLY_CHANGED_SQL if kept and not self.only_new else ""))
+        ]
         if self.shape.created:
-            return parts[0]  # it gets its key afterwards
+            return sql.Composed(parts)  # it gets its key afterwards
         if self.only_new:
             parts.append(sql.SQL("ON CONFLICT DO NOTHING"))
         else:

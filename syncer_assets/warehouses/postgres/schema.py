@@ -29,8 +29,8 @@ class Shape:
     oid: int | None
     columns: tuple[ShapedColumn, ...]
     key: tuple[str, ...]
-    changes: tuple[sql.Composable, ...]
-    key_index: sql.Composable | None
+    changes: tuple[sql.Composed, ...]
+    key_index: sql.Composed | None
 
     @property
     def created(self) -> bool:
@@ -47,7 +47,7 @@ class Shape:
 
 
 def shape(connection: psycopg.Connection, plan: LoadPlan) -> Shape:
-    """What has to be done before the rows can go in. Changes nothing; raises SchemaChanged where it must not be done."""
+    """What must be done before the rows can go in. Changes nothing; raises SchemaChanged where it must not be done."""
     names.check_target(plan.target)
     names.check_columns(plan.target, [column.name for column in plan.columns])
     key = tuple(names.cut(name) for name in plan.key)
@@ -95,7 +95,7 @@ def _existing(
     spelling = catalog.spell(connection, [column.type for column in wanted])
     evolve = plan.schema_changes == "evolve"
     loaded = ledger.has_loads(connection, plan.target)
-    changes: list[sql.Composable] = []
+    changes: list[sql.Composed] = []
     shaped: list[ShapedColumn] = []
     for column, type_name in zip(wanted, spelling, strict=True):
         there = present.get(column.name)
@@ -117,7 +117,7 @@ def _existing(
     return Shape(oid, tuple(shaped), key, tuple(alter) if changes else (), index)
 
 
-def _add(plan: LoadPlan, column: ShapedColumn, type_name: str, key: tuple[str, ...], evolve: bool) -> sql.Composable:
+def _add(plan: LoadPlan, column: ShapedColumn, type_name: str, key: tuple[str, ...], evolve: bool) -> sql.Composed:
     if not evolve or column.name in key:
         why = "is part of the key" if column.name in key else "is new, and schema_changes is freeze"
         raise SchemaChanged(
@@ -170,9 +170,9 @@ def _other_type(plan: LoadPlan, name: str, there: str, wanted: str, *, widened: 
     )
 
 
-def _ours(present: dict[str, catalog.CatalogColumn]) -> list[sql.Composable]:
+def _ours(present: dict[str, catalog.CatalogColumn]) -> list[sql.Composed]:
     """A table that a person made gets our columns; its rows count as older than every extraction."""
-    changes: list[sql.Composable] = []
+    changes: list[sql.Composed] = []
     if CAPTURED_AT not in present:
         changes.append(
             sql.SQL("ADD COLUMN {} timestamptz NOT NULL DEFAULT '-infinity'").format(names.column(CAPTURED_AT))
@@ -182,11 +182,11 @@ def _ours(present: dict[str, catalog.CatalogColumn]) -> list[sql.Composable]:
     return changes
 
 
-def _primary_key(target: Target, key: tuple[str, ...]) -> sql.Composable | None:
+def _primary_key(target: Target, key: tuple[str, ...]) -> sql.Composed | None:
     if not key:
         return None
     return sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(names.table(target), names.columns(key))
 
 
-def _unique_index(target: Target, key: tuple[str, ...]) -> sql.Composable:
+def _unique_index(target: Target, key: tuple[str, ...]) -> sql.Composed:
     return sql.SQL("CREATE UNIQUE INDEX ON {} ({})").format(names.table(target), names.columns(key))

@@ -20,7 +20,7 @@ from .schema import Shape, spelt
 
 STAGE = sql.Identifier("pg_temp", "_syncer_stage")
 ROW_BITS = 40
-"""`_syncer_order` is (number of the extraction, oldest first) << 40 | row: the newest version of a key has the highest."""
+"""`_syncer_order` is (number of the extraction, oldest first) << 40 | row: a key's newest version has the highest."""
 SLICE_ROWS = 16_384
 EMIT_SECONDS = 5.0
 
@@ -103,6 +103,8 @@ def _copy(
             copied = cursor.rowcount
     except psycopg.DataError as error:
         raise _bad_value(plan, shape, error) from None
+    except psycopg.errors.NotNullViolation:
+        raise null_key(plan) from None
     expected = sum(live.file.rows for live in files)
     if copied != expected:
         raise AssertionFailed(
@@ -193,6 +195,16 @@ def _cast(connection: psycopg.Connection, plan: LoadPlan, ways: Sequence[encode.
             partition=plan.partition,
             fix="change the warehouse column to text, or exclude the column",
         ) from None
+
+
+def null_key(plan: LoadPlan) -> AssertionFailed:
+    """A row without a key can be neither found again nor compared."""
+    return AssertionFailed(
+        f"the key ({', '.join(plan.key)}) is NULL in staged rows",
+        table=plan.target.name,
+        partition=plan.partition,
+        fix="declare a key whose columns are never NULL",
+    )
 
 
 def _bad_value(plan: LoadPlan, shape: Shape, error: psycopg.Error) -> DbError:

@@ -16,72 +16,32 @@ SPELLING = re.compile(
 )
 
 PORTABLE = frozenset(
-    [
-        "boolean",
-        "smallint",
-        "integer",
-        "bigint",
-        "numeric",
-        "real",
-        "double precision",
-        "text",
-        "character varying",
-        "character",
-        "name",
-        "bytea",
-        "date",
-        "time",
-        "timestamp",
-        "interval",
-        "uuid",
-        "json",
-        "jsonb",
-        "xml",
-        "jsonpath",
-        "inet",
-        "cidr",
-        "macaddr",
-        "macaddr8",
-        "bit",
-        "bit varying",
-        "tsvector",
-        "tsquery",
-        "point",
-        "line",
-        "lseg",
-        "box",
-        "path",
-        "polygon",
-        "circle",
-        "oid",
-        "pg_lsn",
-        "int4range",
-        "int8range",
-        "numrange",
-        "tsrange",
-        "tstzrange",
-        "daterange",
-        "int4multirange",
-        "int8multirange",
-        "nummultirange",
-        "tsmultirange",
-        "tstzmultirange",
-        "datemultirange",
-    ]
+    {
+        *("boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "oid", "pg_lsn"),
+        *("text", "character varying", "character", "name", "bytea", "bit", "bit varying", "uuid"),
+        *("date", "time", "timestamp", "interval", "json", "jsonb", "jsonpath", "xml", "tsvector", "tsquery"),
+        *("inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle"),
+        *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange", "int4multirange"),
+        *("int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
+    }
 )
 """Types of every PostgreSQL that are read from text without a setting in the way (unlike `money`)."""
 
-ALIASES = {"varchar": "character varying", "char": "character", "int2": "smallint", "int4": "integer"} | {
-    "int8": "bigint",
+ALIASES = {
+    "bool": "boolean",
     "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
     "float4": "real",
     "float8": "double precision",
-    "bool": "boolean",
     "decimal": "numeric",
+    "char": "character",
     "bpchar": "character",
+    "varchar": "character varying",
     "varbit": "bit varying",
-    "timestamptz": "timestamp with time zone",
     "timetz": "time with time zone",
+    "timestamptz": "timestamp with time zone",
 }
 
 FROM_ARROW = {
@@ -129,9 +89,9 @@ def target_type(column: Column, engine: str, table: str | None = None) -> str:
     """The type of a manifest's column in a PostgreSQL table. Raises SchemaChanged for an Arrow type without one."""
     if column.transform == "hash":
         return "text"
-    if engine == "postgres" and column.portable and (spelt := parse(column.source_type)) is not None:
-        if spelt.base.removesuffix(" with time zone").removesuffix(" without time zone") in PORTABLE:
-            return column.source_type
+    spelt = parse(column.source_type) if engine == "postgres" and column.portable else None
+    if spelt and spelt.base.removesuffix(" with time zone").removesuffix(" without time zone") in PORTABLE:
+        return column.source_type
     return natural_type(column.type, column.name, table)
 
 
