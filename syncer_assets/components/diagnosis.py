@@ -1,140 +1,97 @@
 """Why a folder of definitions does not load, in words: run when loading has failed, on the same YAML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 import pydantic
 import yaml
+from dagster.components.resolved.errors import ResolutionException
 
 from ..model.errors import ConfigError
 from .connections import Connections
+from .findings import YamlPath, problems_of
 from .problems import FILE_NAMES, Placed, Problem, config_error, did_you_mean, shown
 from .rules import connection_problems, table_problems
 from .table_sync import TableSync
 from .yaml_lines import documents
 
 Component = Connections | TableSync
+COMPONENTS: dict[str, type[Component]] = {"Connections": Connections, "TableSync": TableSync}
+PACKAGE = __name__.partition(".")[0]
 
 
 def diagnose(folder: Path) -> ConfigError | None:
     """One error for all that is wrong with our components below `folder`; None if nothing is."""
-    placed: list[Placed] = []
     found: dict[tuple[Path, int], Component] = {}
+    placed: list[Placed] = []
     for file in sorted(path for name in FILE_NAMES for path in folder.rglob(name)):
         try:
             for number, document in documents(file):
-                component = _component(document)
-                if component is None:
-                    continue
-                parsed, problems = _parse(component, document.get("attributes"))
+                component, problems = _parse(document)
                 placed += [Placed(file, number, problem) for problem in problems]
-                if parsed:
-                    found[file, number] = parsed
+                if component:
+                    found[file, number] = component
         except yaml.YAMLError as error:
-            return ConfigError(f"{shown(file)} is no YAML: {error}", fix="see the line that it names")
-    if not placed:
-        connections = [one for one in found.values() if isinstance(one, Connections)]
-        syncs = [one for one in found.values() if isinstance(one, TableSync)]
-        for (file, number), one in found.items():
-            problems = (
-                connection_problems(one, connections)
-                if isinstance(one, Connections)
-                else table_problems(one, connections, syncs)
-            )
-            placed += [Placed(file, number, problem) for problem in problems]
+            return _no_yaml(file, error)
+    placed = placed or list(_rules_broken(found))
     return config_error(placed) if placed else None
 
 
-def _component(document: Mapping[str, object]) -> type[Component] | None:
-    package, _, name = str(document.get("type", "")).rpartition(".")
-    if not package.startswith(__name__.partition(".")[0]):
-        return None
-    return {"Connections": Connections, "TableSync": TableSync}.get(name)
-
-
-def _parse(component: type[Component], raw: object) -> tuple[Component | None, list[Problem]]:
-    attributes = raw if isinstance(raw, dict) else {}
-    try:
-        return component.model_validate(dg.ResolutionContext.default().resolve_value(attributes)), []
-    except pydantic.ValidationError as error:
-        return None, _problems(component, attributes, error)
-
-
-def _problems(
-    component: type[pydantic.BaseModel], attributes: dict[str, object], error: pydantic.ValidationError
-) -> list[Problem]:
-    """Pydantic's findings; those of one field (it tries each member of a union) become one."""
-    by_path: dict[tuple[str | int, ...], list[Problem]] = {}
-    for found in error.errors(include_url=False, include_context=True):
-        path = _path(attributes, found["loc"])
-        table = _table(attributes, path)
-        by_path.setdefault(path, []).append(_problem(component, path, table, found["type"], found["msg"], found["loc"]))
-    return [problems[0] for problems in by_path.values()]
-
-
-def _problem(
-    component: type[pydantic.BaseModel],
-    path: tuple[str | int, ...],
-    table: str | None,
-    kind: str,
-    message: str,
-    loc: Sequence[str | int],
-) -> Problem:
-    """The values themselves are not told: somebody may have written a password where its variable's name belongs."""
-    name = str(loc[-1])
-    if kind == "extra_forbidden":
-        fields = _fields(component, path[:-1])
-        fix = did_you_mean(name, fields, f"remove it; known are {', '.join(fields)}" if fields else "remove it")
-        return Problem(path, f"`{name}` is not a field", fix, table)
-    if kind == "missing":
-        return Problem(path, f"`{name}` is missing", "write it", table)
-    if kind == "value_error":
-        said, _, fix = message.removeprefix("Value error, ").partition(": ")
-        return Problem(path, said, fix or "change it", table)
-    return Problem(path, message[:1].lower() + message[1:], "see the field's description in the README", table)
-
-
-def _path(attributes: object, loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """The part of pydantic's location that stands in the YAML (a union's member does not), or is missing from it."""
-    path: list[str | int] = []
-    node: object = attributes
-    for number, step in enumerate(loc):
-        if isinstance(node, dict):
-            if step not in node and number < len(loc) - 1:
-                continue
-            path.append(step)
-            node = node.get(step)
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            path.append(step)
-            node = node[step]
+def _rules_broken(found: Mapping[tuple[Path, int], Component]) -> Iterator[Placed]:
+    connections = [one for one in found.values() if isinstance(one, Connections)]
+    syncs = [one for one in found.values() if isinstance(one, TableSync)]
+    for (file, number), one in found.items():
+        if isinstance(one, Connections):
+            problems = connection_problems(one, connections)
         else:
-            break
-    return tuple(path)
+            problems = table_problems(one, connections, syncs)
+        yield from (Placed(file, number, problem) for problem in problems)
 
 
-def _table(attributes: dict[str, object], path: Sequence[str | int]) -> str | None:
-    tables = attributes.get("tables")
-    if len(path) > 1 and path[0] == "tables" and isinstance(path[1], int) and isinstance(tables, list):
-        entry = tables[path[1]]
-        if isinstance(entry, dict):
-            return str(entry.get("table", f"number {path[1] + 1}"))
-    return None
+def _no_yaml(file: Path, error: yaml.YAMLError) -> ConfigError:
+    """Without the lines around the place, which YAML's own message quotes."""
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark else ""
+    return ConfigError(
+        f"{shown(file)}{line}: this is no YAML: {getattr(error, 'problem', 'it cannot be read')}",
+        fix="look at indentation, colons and quotes there",
+    )
 
 
-def _fields(component: type[pydantic.BaseModel], path: Sequence[str | int]) -> list[str]:
-    """The names of the fields that may stand at a path."""
-    model: type[pydantic.BaseModel] | None = component
-    for step in path:
-        if model is None or not isinstance(step, str):
-            continue
-        field = next((f for name, f in model.model_fields.items() if step in (name, f.alias)), None)
-        model = _model_in(field.annotation) if field else model
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+def _parse(document: Mapping[str, object]) -> tuple[Component | None, list[Problem]]:
+    """The component of a document, or what is wrong with its fields; neither if it is none of ours."""
+    type_name = str(document.get("type", ""))
+    package, _, name = type_name.rpartition(".")
+    if package.partition(".")[0] != PACKAGE:
+        return None, []
+    if name not in COMPONENTS:
+        fix = did_you_mean(name, list(COMPONENTS), f"use {' or '.join(COMPONENTS)}")
+        return None, [Problem(("type",), f"`{type_name}` is no component", fix, below=())]
+    attributes = document.get("attributes")
+    attributes = attributes if isinstance(attributes, dict) else {}
+    problems: list[Problem] = []
+    resolved = _resolve(attributes, (), problems)
+    if problems:
+        return None, problems
+    try:
+        return COMPONENTS[name].model_validate(resolved), []
+    except pydantic.ValidationError as error:
+        return None, problems_of(COMPONENTS[name], attributes, error)
 
 
-def _model_in(annotation: object) -> type[pydantic.BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    members = [_model_in(member) for member in getattr(annotation, "__args__", ())]
-    return next((member for member in members if member), None)
+def _resolve(value: object, path: YamlPath, problems: list[Problem]) -> object:
+    """The value with its templates resolved. A variable that is not set is a problem; what Dagster alone knows stays."""
+    if isinstance(value, dict):
+        return {name: _resolve(inner, (*path, name), problems) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolve(inner, (*path, number), problems) for number, inner in enumerate(value)]
+    if not (isinstance(value, str) and "{{" in value):
+        return value
+    try:
+        return dg.ResolutionContext.default().resolve_value(value, as_type=object)
+    except ResolutionException as error:
+        if "Environment variable" in str(error):
+            said = str(error).strip().splitlines()[-1].partition(". ")[0]
+            problems.append(Problem(path, said[:1].lower() + said[1:], "set it, or write env('NAME', 'default')"))
+        return value

@@ -15,12 +15,13 @@ FILE_NAMES = ("defs.yaml", "defs.yml", "component.yaml", "component.yml")
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong at `path` below `attributes`."""
+    """One thing that is wrong at `path`, which counts from `below` in the document."""
 
     path: tuple[Step, ...]
     message: str
     fix: str
     table: str | None = None
+    below: tuple[Step, ...] = ("attributes",)
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,17 @@ class Placed:
     document: int
     problem: Problem
 
+    @property
+    def line(self) -> int:
+        return line_of(self.file, self.document, (*self.problem.below, *self.problem.path))
+
     def __str__(self) -> str:
         problem = self.problem
         field = ".".join(str(step) for step in problem.path if isinstance(step, str) and step != "tables")
         where = [f"table {problem.table}"] if problem.table else []
         where += [f"field {field}"] if field else []
-        line = line_of(self.file, self.document, ("attributes", *problem.path))
-        return (
-            f"{shown(self.file)}:{line}: {', '.join(where)}{': ' if where else ''}{problem.message}. Fix: {problem.fix}"
-        )
+        place = ": ".join([f"{shown(self.file)}:{self.line}", *([", ".join(where)] if where else [])])
+        return f"{place}: {problem.message}. Fix: {problem.fix}"
 
 
 def raise_problems(context: dg.ComponentLoadContext, problems: Sequence[Problem]) -> None:
@@ -52,7 +55,7 @@ def raise_problems(context: dg.ComponentLoadContext, problems: Sequence[Problem]
 
 def config_error(problems: Sequence[Placed]) -> ConfigError:
     """One error that tells them all."""
-    lines = [str(problem) for problem in problems]
+    lines = [str(problem) for problem in sorted(problems, key=lambda placed: (placed.file, placed.line))]
     return ConfigError(lines[0] if len(lines) == 1 else "\n".join([f"{len(lines)} problems in the YAML:", *lines]))
 
 

@@ -121,11 +121,8 @@ def _cursor_protected(
     reason = protection.reason
     if protection.protected and window is not None and window.pinned_seconds > spec.pin_limit.total_seconds():
         reason = f"a transaction has been open for {window.pinned_seconds:.0f} s, so `safe` stands still until it ends"
-    limits = {
-        "proof": protection.proof,
-        "reason": reason,
-        "hard_deletes": "invisible to any cursor: reconcile finds them",
-    }
+    limits: dict[str, object] = {"proof": protection.proof, "reason": reason}
+    limits["hard_deletes"] = "invisible to any cursor: reconcile finds them"
     if resolved.cursor is not None and resolved.cursor.kind not in TIME_KINDS:
         limits["updates"] = "invisible to an id cursor: reconcile finds them"
     return CheckResult("cursor_protected", not reason, "WARN", reason, limits)

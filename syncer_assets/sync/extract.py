@@ -61,7 +61,8 @@ def extract(
             if attempt == ATTEMPTS:
                 raise
             emit("attempt thrown away", attempt=attempt, reason=error.kind)
-    lake.remove_orphans(sync.place)
+    if removed := lake.remove_orphans(sync.place):
+        emit("orphans removed", objects=removed)
     report.seconds = round(time.monotonic() - started, 3)
     report.peak_memory_mb = peak_memory_mb()
     return report

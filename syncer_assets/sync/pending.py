@@ -41,7 +41,7 @@ def partition_keys(source: Source, spec: TableSpec) -> list[str]:
 
 
 def pending(source: Source, lake: Lake, specs: Sequence[TableSpec]) -> list[Pending]:
-    """The partitions of these tables that have something to read. Tables without a cursor are asked for by schedules."""
+    """The partitions of these tables that have something to read. Tables without a cursor are left to schedules."""
     return [found for spec in specs if spec.cursor for found in pending_of(source, lake, spec)]
 
 

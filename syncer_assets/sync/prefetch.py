@@ -52,7 +52,7 @@ class Prefetch(Generic[T]):
                 for item in source:
                     if not self._put((item, None)):
                         return
-        except BaseException as error:  # handed over and raised in the reader's thread, whatever it is
+        except BaseException as error:  # noqa: BLE001  # handed over and raised in the reader's thread, whatever it is
             end = (None, error)
         self._put(end)
 

@@ -13,7 +13,7 @@ EVERY_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows written so far, the share of the window behind the loop (0 to 1, None if it cannot be told), and the rate."""
+    """Rows written so far, the share of the window behind the loop (0 to 1, None if untold), and the rate."""
 
     rows: int
     share: float | None

@@ -25,7 +25,8 @@ WITH RECURSIVE family AS (
      SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
      UNION
-     SELECT c.oid, c.relkind FROM family JOIN pg_inherits i ON i.inhparent = family.oid JOIN pg_class c ON c.oid = i.inhrelid),
+     SELECT c.oid, c.relkind
+       FROM family JOIN pg_inherits i ON i.inhparent = family.oid JOIN pg_class c ON c.oid = i.inhrelid),
 root AS (SELECT oid, relkind FROM family LIMIT 1),
 column_ AS (
      SELECT a.attnum, a.attidentity, pg_get_expr(d.adbin, d.adrelid) AS expression, d.oid AS default_oid
@@ -196,14 +197,14 @@ def source_time(connection: psycopg.Connection, facts: Allocation) -> datetime:
 def maximum(connection: psycopg.Connection, table: str, cursor: Sequence[CursorColumn]) -> Mark | None:
     """The largest finite cursor value, as the index gives it; a composite cursor's is its last row."""
     names = [sql.Identifier(column.name) for column in cursor]
-    finite = sql.SQL("{} < {}").format(names[0], sql.Literal("9999-12-31")) if cursor[0].kind in TIME_KINDS else None
+    where = [sql.SQL("{} IS NOT NULL").format(name) for name in names]
+    if cursor[0].kind in TIME_KINDS:
+        where.append(sql.SQL("{} < {}").format(names[0], sql.Literal("9999-12-31")))
     row = connection.execute(
         sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1").format(
             sql.SQL(", ").join(names),
             relation(table),
-            sql.SQL(" AND ").join(
-                [*(sql.SQL("{} IS NOT NULL").format(n) for n in names), *([finite] if finite else [])]
-            ),
+            sql.SQL(" AND ").join(where),
             sql.SQL(", ").join(sql.SQL("{} DESC").format(name) for name in names),
         )
     ).fetchone()

@@ -34,7 +34,7 @@ def select(read: Read) -> sql.Composed:
         parts.append(sql.SQL("FETCH FIRST {} ROWS WITH TIES").format(sql.Literal(read.limit)))
     elif read.limit is not None:
         parts.append(sql.SQL("LIMIT {}").format(sql.Literal(read.limit)))
-    return sql.SQL(" ").join(parts)
+    return sql.Composed(parts).join(" ")
 
 
 def count(read: Read) -> sql.Composed:

@@ -73,6 +73,7 @@ def _check(plan: LoadPlan) -> None:
 
 def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, started: float) -> _Outcome:
     epoch = ledger.take_epoch(connection, plan.target)
+    plan.emit("epoch taken", table=plan.target.name, partition=plan.partition, epoch=epoch)
     ledger.check_position(connection, plan)
     ledger.check_table(connection, plan)
     shape = schema.shape(connection, plan)
@@ -82,6 +83,7 @@ def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, st
         except _DuplicateKeys:
             plan.emit("Keys are not unique, staging instead", table=plan.target.name, partition=plan.partition)
     staged = staging.stage(connection, plan, shape)
+    plan.emit("rows staged", table=plan.target.name, partition=plan.partition, rows=staged.copied)
     return _transact(sessions, connection, plan, shape, epoch, staged, started)
 
 
@@ -113,12 +115,15 @@ def _transact(
             ledger.check_table(connection, plan)
             _change(connection, plan, shape)
             outcome = _write(connection, plan, shape, staged)
+            plan.emit("rows merged", table=plan.target.name, partition=plan.partition, how=outcome.how)
             ledger.record(connection, plan, outcome.counts, how=outcome.how, seconds=time.monotonic() - started)
+            plan.emit("ledger written", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(connection)
     except CommitUnknown as unknown:
         _resolve(sessions, plan, unknown)
         return outcome
+    plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     after = _wal_position(connection)
     outcome.wal_bytes = after - before if before is not None and after is not None else None
     outcome.target_rows = _target_rows(connection, plan, outcome)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from ...model.errors import AssertionFailed, DbError, SchemaChanged
-from ..base import CAPTURED_AT, LiveFile, LoadPlan
+from ..base import CAPTURED_AT, LoadPlan
 from . import encode, names
 from .names import ORDER
 from .schema import Shape, spelt
@@ -44,24 +44,22 @@ def stage(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Stagi
     ways = wires(shape)
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(STAGE))
     connection.execute(_create(ways))
-    files, sources = _in_order(plan)
-    copied = _copy(connection, plan, shape, ways, files, sources, into=STAGE, order=True)
+    copied = _copy(connection, plan, shape, ways, into=STAGE, order=True)
     _cast(connection, plan, ways)
     if shape.key:
         connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(shape.key)))
-    return Staging(sources, _rows(plan), copied)
+    return Staging(tuple(seq for _, seq in _extractions(plan)), _rows(plan), copied)
 
 
 def copy_into_target(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Staging:
     """COPY the live files straight into the target, in the transaction of the load."""
-    files, sources = _in_order(plan)
-    copied = _copy(connection, plan, shape, wires(shape), files, sources, into=names.table(plan.target), order=False)
-    return Staging(sources, _rows(plan), copied)
+    copied = _copy(connection, plan, shape, wires(shape), into=names.table(plan.target), order=False)
+    return Staging((), _rows(plan), copied)
 
 
-def _in_order(plan: LoadPlan) -> tuple[list[LiveFile], tuple[int, ...]]:
-    files = sorted(plan.files, key=lambda live: (live.captured_at, live.seq))
-    return files, tuple(seq for _, seq in sorted({(live.captured_at, live.seq) for live in files}))
+def _extractions(plan: LoadPlan) -> list[tuple[datetime, int]]:
+    """What was read when, oldest first. A manifest that names a carried file again has two."""
+    return sorted({(live.captured_at, live.seq) for live in plan.files})
 
 
 def _rows(plan: LoadPlan) -> dict[int, int]:
@@ -83,13 +81,11 @@ def _copy(
     plan: LoadPlan,
     shape: Shape,
     ways: Sequence[encode.Wire],
-    files: Sequence[LiveFile],
-    sources: Sequence[int],
     *,
     into: sql.Composable,
     order: bool,
 ) -> int:
-    if not files:
+    if not plan.files:
         return 0
     own = (CAPTURED_AT, ORDER) if order else (CAPTURED_AT,)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary{})").format(
@@ -98,14 +94,14 @@ def _copy(
     try:
         with connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                for data in _encoded(plan, ways, files, sources, order):
+                for data in _encoded(plan, ways, order):
                     copy.write(data)
             copied = cursor.rowcount
     except psycopg.DataError as error:
         raise _bad_value(plan, shape, error) from None
     except psycopg.errors.NotNullViolation:
         raise null_key(plan) from None
-    expected = sum(live.file.rows for live in files)
+    expected = sum(live.file.rows for live in plan.files)
     if copied != expected:
         raise AssertionFailed(
             f"{copied} rows were staged, the manifests name {expected}",
@@ -116,14 +112,13 @@ def _copy(
     return copied
 
 
-def _encoded(
-    plan: LoadPlan, ways: Sequence[encode.Wire], files: Sequence[LiveFile], sources: Sequence[int], order: bool
-) -> Iterator[bytes]:
+def _encoded(plan: LoadPlan, ways: Sequence[encode.Wire], order: bool) -> Iterator[bytes]:
     encoder = encode.encoder([*ways, *_own_wires(order)])
     yield encoder.write_header()
-    row, total, said = 0, sum(live.file.rows for live in files), time.monotonic()
-    for live in files:
-        captured, source = _micros(live.captured_at), sources.index(live.seq) << ROW_BITS
+    row, total, said = 0, sum(live.file.rows for live in plan.files), time.monotonic()
+    extractions = _extractions(plan)
+    for live in sorted(plan.files, key=lambda live: (live.captured_at, live.seq)):
+        captured, source = _micros(live.captured_at), extractions.index((live.captured_at, live.seq)) << ROW_BITS
         began = row
         with plan.open_file(live.file) as batches:
             for batch in batches:

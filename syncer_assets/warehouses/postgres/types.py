@@ -99,7 +99,7 @@ def natural_type(arrow: str, column: str, table: str | None = None) -> str:
     """The PostgreSQL type of an Arrow type."""
     if arrow in FROM_ARROW:
         return FROM_ARROW[arrow]
-    if decimal := re.fullmatch(r"decimal\d+\((\d+), ?(-?\d+)\)", arrow):
+    if decimal := re.fullmatch(r"decimal(?:32|64|128)\((\d+), ?(-?\d+)\)", arrow):
         return f"numeric({decimal[1]},{decimal[2]})"
     if re.fullmatch(r"timestamp\[(s|ms|us)\]", arrow):
         return "timestamp without time zone"

@@ -68,6 +68,13 @@ class PostgresWarehouse:
     ) -> dict[int, tuple[int, int]]:
         return self._ask(target, lambda connection: checksum.checksum(connection, target, columns, key, buckets, only))
 
+    def key_hashes(
+        self, target: Target, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
+    ) -> dict[tuple[str, ...], int]:
+        return self._ask(
+            target, lambda connection: checksum.key_hashes(connection, target, columns, key, buckets, only)
+        )
+
     def maintain(self, target: Target, *, emit: Emit) -> dict[str, float | int | str]:
         return self._ask(target, lambda connection: maintain.maintain(connection, target, emit))
 

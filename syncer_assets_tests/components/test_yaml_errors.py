@@ -1,0 +1,218 @@
+"""What is wrong in the YAML is told with file, line, table, field and fix."""
+
+from pathlib import Path
+
+import pytest
+
+from syncer_assets.components.loading import load_definitions
+from syncer_assets.model.errors import ConfigError
+from syncer_assets_tests.components.deployments import CONNECTIONS, write_defs
+
+FIRST_TABLE_LINE = 6
+
+
+def error_of(folder: Path) -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_definitions(folder)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "field", "message", "fix"),
+    [
+        ("{table: t, cursr: id}", "cursr", "`cursr` is not a field", "did you mean cursor"),
+        ("{table: t, cursor: id, chunk: {row: 1}}", "chunk.row", "`row` is not a field", "did you mean rows?"),
+        ("{cursor: id}", "table", "`table` is missing", "The table in the source"),
+        ("{table: t, cursor: 5}", "cursor", "should be a valid string", "[updated_at, id]"),
+        ("{table: t, cursor: id, load: upsrt}", "load", "'upsert', 'append' or 'replace'", "How rows enter"),
+        ("{table: t, cursor: id, late_commit_lag: 5 min}", "late_commit_lag", "'5 min' is no duration", "5m"),
+        ("{table: t, cursor: id, freshness: 1}", "freshness", "should be a valid string", "beyond this lag"),
+        ("{table: t, cursor: id, chunk: {rows: 0}}", "chunk.rows", "0 is too small", "above 0"),
+        ("{table: t, cursor: id, max_shrink: 2}", "max_shrink", "2.0 is no share", "from 0 to 1"),
+        ("{table: t, cursor: id, schedule: daily}", "schedule", "'daily' is no cron expression", "five fields"),
+        (
+            "{table: t, cursor: id, schedule: {cron: '0 2 * * *', timezone: Mars}}",
+            "schedule.timezone",
+            "'Mars' is no time zone",
+            "Europe/Berlin",
+        ),
+        ("{table: t, cursor: id, cursor_zone: CETT}", "cursor_zone", "'CETT' is no time zone", "Europe/Berlin"),
+        ("{table: t}", "load", "`load: upsert` needs a cursor", "use `load: replace`"),
+        ("{table: t, load: append}", "load", "`load: append` needs a cursor", "use `load: replace`"),
+        (
+            "{table: t, cursor: id, load: append, null_cursor: include}",
+            "null_cursor",
+            "`load: append` doubles them",
+            "use `load: upsert`",
+        ),
+        ("{table: t, load: replace, partitions: {by: id}}", "partitions", "partitions need a cursor", "drop"),
+        (
+            "{table: t, cursor: at, partitions: {by: time}}",
+            "partitions.start",
+            "partitions by time need `start`",
+            "2024-01-01",
+        ),
+        (
+            "{table: t, cursor: at, partitions: {by: time, every: month, start: '2024-01-15'}}",
+            "partitions.start",
+            "is not the start of a month",
+            "2024-01-01",
+        ),
+        (
+            "{table: t, cursor: at, partitions: {by: time, start: soon}}",
+            "partitions.start",
+            "'soon' is no ISO date",
+            "2024-01-01",
+        ),
+        (
+            "{table: t, cursor: code, partitions: {by: prefix}}",
+            "partitions",
+            "need either `prefixes` or `length`",
+            "one of the two",
+        ),
+        (
+            "{table: t, cursor: id, partitions: {by: id, start: '2024-01-01'}}",
+            "partitions.start",
+            "`start` means nothing for `by: id`",
+            "remove it",
+        ),
+        ("{table: t, cursor: id, partitions: {by: hash}}", "partitions.by", "'id', 'time', 'prefix' or 'none'", "cut"),
+        ("{table: t, cursor: id, columns: {hash: [a], exclude: [a]}}", "columns.hash", "'a' is also excluded", "keep"),
+        ("{table: t, key: a, cursor: id, columns: {exclude: [a]}}", "columns.exclude", "key column 'a'", "hash it"),
+        ("{table: t, key: a, cursor: id, columns: {include: [b]}}", "columns.include", "'a' is left out", "include it"),
+        (
+            "{table: t, cursor: id, columns: {exclude: [a]}, indexes: [{columns: [a]}]}",
+            "indexes",
+            "'a' is excluded",
+            "index another",
+        ),
+        ("{table: t, cursor: id, name: a-b}", "name", "'a-b' cannot be a name", "letters, digits"),
+        ("{table: t, cursor: id, owners: [somebody]}", "owners", "'somebody' is no owner", "team:name"),
+    ],
+)
+def test_a_wrong_entry_is_told_with_its_line_field_and_fix(
+    tmp_path: Path, entry: str, field: str, message: str, fix: str
+) -> None:
+    folder = write_defs(tmp_path / "defs", f"- {{table: public.good, cursor: id}}\n- {entry}\n")
+    error = error_of(folder)
+    table = "table t" if "table: t" in entry else "table number 2"
+    assert error.startswith(f"{folder}/shop/defs.yaml:{FIRST_TABLE_LINE + 1}: {table}, field {field}: ")
+    assert message in error
+    assert fix in error.partition("Fix: ")[2]
+    assert "\n" not in error
+
+
+def test_the_line_is_the_fields_own_in_a_block(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "defs", "- table: public.orders\n  cursor: id\n  chunk:\n    rows: 10\n    row: 1\n")
+    assert f"defs.yaml:{FIRST_TABLE_LINE + 4}: table public.orders, field chunk.row" in error_of(folder)
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: a, cursr: id}\n- {table: b, cursor: id, lod: append}\n")
+    lines = error_of(folder).splitlines()
+    assert lines[0] == "2 problems in the YAML:"
+    assert [line.split(": ")[1] for line in lines[1:]] == ["table a, field cursr", "table b, field lod"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ("- {table: t, cursor: id}\n- {table: t, cursor: id}\n", "the table is there twice"),
+        ("- {table: a.t, cursor: id}\n- {table: b.t, cursor: id}\n", "loaded into analytics.shop.t too"),
+        ("- {table: a, cursor: id}\n- {table: b, name: a, cursor: id}\n", "is named 'a' too"),
+    ],
+)
+def test_tables_that_clash_are_told_at_the_later_one(tmp_path: Path, tables: str, message: str) -> None:
+    error = error_of(write_defs(tmp_path / "defs", tables))
+    assert f":{FIRST_TABLE_LINE + 1}: " in error
+    assert message in error
+
+
+def test_tables_that_clash_are_found_across_files(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    (folder / "more").mkdir()
+    (folder / "more" / "defs.yaml").write_text((folder / "shop" / "defs.yaml").read_text())
+    assert "the table is there twice" in error_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (
+            ("source: shop", "source: shopp"),
+            3,
+            "the source 'shopp' is not among the connections. Fix: did you mean shop?",
+        ),
+        (("warehouse: analytics", "warehouse: other"), 4, "the warehouse 'other' is not among the connections"),
+        (("source: shop", "source: shop\n  grop: x"), 4, "`grop` is not a field. Fix: did you mean group?"),
+    ],
+)
+def test_a_wrong_field_of_the_component_is_told(
+    tmp_path: Path, change: tuple[str, str], line: int, message: str
+) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    file = folder / "shop" / "defs.yaml"
+    file.write_text(file.read_text().replace(*change))
+    error = error_of(folder)
+    assert f"{file}:{line}: " in error
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("type: postgres, dsn_env: TEST_SHOP_DSN", "type: oracel, dsn_env: X"), "the type 'oracel' is not known"),
+        (("dsn_env: TEST_SHOP_DSN", "dsn_env: 'postgresql://u:canary-1@h/d'"), "no name of an environment variable"),
+        (("dsn_env: TEST_SHOP_DSN", "dsn: 'postgresql://u:canary-1@h/d'"), "`dsn` is not a field. Fix: did you mean"),
+        (("{{ env('TEST_LAKE', 'memory://lake') }}", "/data/lake"), "the lake's url is of no known kind"),
+        (("    shop: {", "    my-shop: {"), "'my-shop' cannot be a name here"),
+    ],
+)
+def test_a_wrong_connection_is_told_without_its_secret(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    changed = CONNECTIONS.replace(*change)
+    assert changed != CONNECTIONS
+    error = error_of(write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n", connections=changed))
+    assert "connections/defs.yaml:" in error
+    assert message in error
+    assert "canary-1" not in error
+
+
+def test_no_connections_and_two_of_them_are_told(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "one", "- {table: t, cursor: id}\n")
+    (folder / "more").mkdir()
+    (folder / "more" / "defs.yaml").write_text(CONNECTIONS)
+    assert "there are 2 syncer_assets.Connections. Fix: merge them into one" in error_of(folder)
+    for file in (folder / "more" / "defs.yaml", folder / "connections" / "defs.yaml"):
+        file.unlink()
+    assert "there is no syncer_assets.Connections" in error_of(folder)
+
+
+def test_what_is_no_yaml_is_told_with_its_line_and_without_quoting_it(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    file = folder / "shop" / "defs.yaml"
+    file.write_text(file.read_text() + "   password: canary-1\n")
+    error = error_of(folder)
+    assert f"{file}:{FIRST_TABLE_LINE + 1}: this is no YAML" in error
+    assert "canary-1" not in error
+
+
+def test_an_unknown_component_is_told(tmp_path: Path) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    file = folder / "shop" / "defs.yaml"
+    file.write_text(file.read_text().replace("TableSync", "TabelSync"))
+    assert f"{file}:1: field type: `syncer_assets.TabelSync` is no component. Fix: did you mean TableSync?" in error_of(
+        folder
+    )
+
+
+def test_a_variable_without_a_default_is_told(tmp_path: Path) -> None:
+    connections = CONNECTIONS.replace("env('TEST_LAKE', 'memory://lake')", "env('TEST_NOT_SET')")
+    error = error_of(write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n", connections=connections))
+    assert "TEST_NOT_SET is not set" in error
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"there is no folder {tmp_path}/nowhere"):
+        load_definitions(tmp_path / "nowhere")
