@@ -81,7 +81,7 @@ def _parse(document: Mapping[str, object]) -> tuple[Component | None, list[Probl
 
 
 def _resolve(value: object, path: YamlPath, problems: list[Problem]) -> object:
-    """The value with its templates resolved. A variable that is not set is a problem; what Dagster alone knows stays."""
+    """The value with templates resolved. A variable that is not set is a problem; what Dagster alone knows stays."""
     if isinstance(value, dict):
         return {name: _resolve(inner, (*path, name), problems) for name, inner in value.items()}
     if isinstance(value, list):

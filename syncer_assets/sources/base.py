@@ -46,8 +46,8 @@ class Read:
     """The rows of a table that lie after `after`, up to `upto`, within `[start, end)` of the first cursor column.
 
     `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it;
-    `null_cursor` asks for the rows without a cursor instead. `with_ties` completes the last group of equal order
-    values, which a table without a key needs.
+    `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled.
+    `with_ties` completes the last group of equal order values, which a table without a key needs.
     """
 
     table: str
@@ -61,6 +61,7 @@ class Read:
     prefix_column: str | None = None
     prefix: str | None = None
     null_cursor: bool = False
+    not_null: str | None = None
     limit: int | None = None
     with_ties: bool = False
 

@@ -61,8 +61,28 @@ def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, fi
     return 0
 
 
+def columns_needing_full(source: Source, base: Read, head: Manifest | None, resolved: Resolved) -> tuple[str, ...]:
+    """Columns that were added since the last sync and are filled in rows that were read before: a default, say.
+
+    No cursor shows that: those rows have to be read again by `full`.
+    """
+    if head is None or head.safe is None:
+        return ()
+    known = {column.name for column in head.columns}
+    below = replace(base, after=None, upto=head.safe, limit=None)
+    added = [column.name for column in resolved.columns if column.name not in known]
+    return tuple(name for name in added if source.count(replace(below, not_null=name)))
+
+
 def lake_checks(
-    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window, rows: int, left: int
+    source: Source,
+    spec: TableSpec,
+    resolved: Resolved,
+    facts: TableFacts,
+    window: Window,
+    rows: int,
+    left: int,
+    needing_full: tuple[str, ...] = (),
 ) -> list[CheckResult]:
     """The results of the inline checks, after everything was asserted and committed."""
     return [
@@ -73,15 +93,23 @@ def lake_checks(
             metadata={"rows": rows, "rows_left_window": left},
         ),
         CheckResult("reached_ceiling", True, metadata={"ceiling": show(window.high), "safe": show(window.safe)}),
-        *standing_checks(source, spec, resolved, facts, window),
+        *standing_checks(source, spec, resolved, facts, window, needing_full),
     ]
 
 
 def standing_checks(
-    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window | None
+    source: Source,
+    spec: TableSpec,
+    resolved: Resolved,
+    facts: TableFacts,
+    window: Window | None,
+    needing_full: tuple[str, ...] = (),
 ) -> list[CheckResult]:
     """The checks that hold whether or not there was something to read."""
-    return [_rows_outside(source, spec, resolved, window), _cursor_protected(source, spec, resolved, facts, window)]
+    return [
+        _rows_outside(source, spec, resolved, window),
+        _cursor_protected(source, spec, resolved, facts, window, needing_full),
+    ]
 
 
 def _rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Window | None) -> CheckResult:
@@ -115,12 +143,20 @@ def _rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: W
 
 
 def _cursor_protected(
-    source: Source, spec: TableSpec, resolved: Resolved, facts: TableFacts, window: Window | None
+    source: Source,
+    spec: TableSpec,
+    resolved: Resolved,
+    facts: TableFacts,
+    window: Window | None,
+    needing_full: tuple[str, ...],
 ) -> CheckResult:
     protection = source.protection(spec, facts, resolved.order)
     reason = protection.reason
     if protection.protected and window is not None and window.pinned_seconds > spec.pin_limit.total_seconds():
         reason = f"a transaction has been open for {window.pinned_seconds:.0f} s, so `safe` stands still until it ends"
+    if needing_full:
+        names = ", ".join(needing_full)
+        reason = f"rows read before have values in the new column {names}: `syncer run --full` reads them again"
     limits: dict[str, object] = {"proof": protection.proof, "reason": reason}
     limits["hard_deletes"] = "invisible to any cursor: reconcile finds them"
     if resolved.cursor is not None and resolved.cursor.kind not in TIME_KINDS:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from .. import __version__
 from ..model.capture import Capture, ServerIdentity
-from ..model.errors import AttemptVoid, ConfigError, LostRace
+from ..model.errors import AttemptVoid, ConfigError, DbError, LostRace
 from ..model.manifest import Manifest
 from ..model.marks import Mark, show
 from ..model.partition import UNPARTITIONED, Partition
@@ -21,7 +21,7 @@ from .lake import Lake, Place
 from .mask import hasher
 from .prefetch import Prefetch
 from .progress import Progress, ProgressMeter, peak_memory_mb
-from .retry import DEFAULT, Backoff, Retry, retrying
+from .retry import DEFAULT, Backoff, Retry
 from .rules import Resolved, resolve
 from .whole_table import extract_whole_table
 from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle
@@ -50,17 +50,20 @@ def extract(
     away and made afresh, at most ATTEMPTS times. Raises SyncError; nothing is half done then.
     """
     started = time.monotonic()
-    for attempt in range(1, ATTEMPTS + 1):
+    retry, attempt = Retry(backoff), 1
+    while True:
         try:
-            sync = retrying(
-                lambda: _Sync.prepare(source, lake, spec, partition, mode, asked_by_person, run_id, emit), backoff
-            )
-            report = sync.run(progress, backoff)
+            sync = _Sync.prepare(source, lake, spec, partition, mode, asked_by_person, run_id, emit)
+            report = sync.run(progress, retry)
             break
         except (LostRace, AttemptVoid) as error:
             if attempt == ATTEMPTS:
                 raise
-            emit("attempt thrown away", attempt=attempt, reason=error.kind)
+            attempt += 1
+            emit("attempt thrown away", reason=error.kind)
+        except DbError as error:
+            retry.again(error)
+            emit("source connection lost, starting anew", code=error.code)
     if removed := lake.remove_orphans(sync.place):
         emit("orphans removed", objects=removed)
     report.seconds = round(time.monotonic() - started, 3)
@@ -126,7 +129,7 @@ class _Sync:
             emit=emit,
         )
 
-    def run(self, progress: Callable[[Progress], None] | None, backoff: Backoff) -> SyncReport:
+    def run(self, progress: Callable[[Progress], None] | None, retry: Retry) -> SyncReport:
         """Read and commit. Raises LostRace or AttemptVoid where the attempt has to be made afresh."""
         report = SyncReport(
             table=self.spec.table,
@@ -135,7 +138,7 @@ class _Sync:
             uri=self.lake.uri(self.place),
         )
         if self.spec.cursor:
-            self._run_window(report, progress, backoff)
+            self._run_window(report, progress, retry)
         else:
             draft = self._draft(None, self.source.clock(self.spec.table), "replace")
             writer = self._writer(draft, lambda manifest, rows: 0, report)
@@ -146,7 +149,7 @@ class _Sync:
         table_note.renew_scheme(self.lake, self.place, self.note, self.spec)
         return report
 
-    def _run_window(self, report: SyncReport, progress: Callable[[Progress], None] | None, backoff: Backoff) -> None:
+    def _run_window(self, report: SyncReport, progress: Callable[[Progress], None] | None, retry: Retry) -> None:
         assert self.resolved.cursor is not None
         partition = self.spec.partitions.partition(self.place.partition, self.resolved.cursor.kind)
         checks.refuse_null_cursor(self.source, self.spec, self.resolved)
@@ -174,7 +177,7 @@ class _Sync:
         if not window.has_news(None if self.may_reread else self.head):
             return self._nothing_new(report)
         window = carry(window, self.head, self.spec)
-        self._read(window, partition, capture, report, progress, backoff)
+        self._read(window, partition, capture, report, progress, retry)
 
     def _read(
         self,
@@ -183,7 +186,7 @@ class _Sync:
         capture: Capture,
         report: SyncReport,
         progress: Callable[[Progress], None] | None,
-        backoff: Backoff,
+        retry: Retry,
     ) -> None:
         spec, emit = self.spec, self.emit
         captured_at = self.source.clock(spec.table)
@@ -213,7 +216,7 @@ class _Sync:
         with closing(writer):
             for read in (base, *_beside(spec, self.resolved, base, window)):
                 chunks = read_chunks(
-                    self.source, read, sizer=sizer, stats=stats, retry=Retry(backoff), emit=emit, server=capture.server
+                    self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=capture.server
                 )
                 with Prefetch(chunks) as batches:
                     for batch in batches:
@@ -229,7 +232,14 @@ class _Sync:
         )
         self._tell(report, window, stats, writer, captured_at)
         report.checks = checks.lake_checks(
-            self.source, spec, self.resolved, self.facts, window, report.rows, writer.rows_left_window
+            self.source,
+            spec,
+            self.resolved,
+            self.facts,
+            window,
+            report.rows,
+            writer.rows_left_window,
+            () if window.low is None else checks.columns_needing_full(self.source, base, self.head, self.resolved),
         )
 
     def _draft(self, window: Window | None, captured_at: datetime, mode: str) -> Manifest:

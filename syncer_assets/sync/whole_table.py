@@ -24,8 +24,8 @@ def extract_whole_table(
     """Read the whole table in one snapshot whose own count must be met. The same content again is not committed."""
     read = Read(table=spec.table, columns=resolved.read, order=resolved.order)
     snapshot = source.snapshot(read)
-    emit("snapshot opened", rows=snapshot.rows)
     try:
+        emit("snapshot opened", rows=snapshot.rows)
         with Prefetch(snapshot.batches()) as batches:
             rows = 0
             for batch in batches:

@@ -57,6 +57,8 @@ def conditions(read: Read) -> list[sql.Composable]:
         found.append(_beyond(read.order, read.after, ">"))
     if read.upto is not None and not read.null_cursor:
         found.append(_beyond(read.order, read.upto, "<="))
+    if read.not_null is not None:
+        found.append(sql.SQL("{} IS NOT NULL").format(_name(read.not_null)))
     if read.prefix is not None and read.prefix_column is not None:
         found.append(
             sql.SQL("left({}::text, {}) = {}").format(

@@ -20,7 +20,7 @@ Convert = Callable[[pa.Array], pa.Array]
 
 EPOCH_MICROSECONDS = 946_684_800_000_000
 EPOCH_DAYS = 10_957
-TEXT_WIRE = frozenset({"text", "character varying", "character", "json", "xml", "name"})
+TEXT_WIRE = frozenset({"text", "character varying", "character", "json", "name"})
 INTEGERS = {"smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64()}
 
 
@@ -120,6 +120,9 @@ def _call(function: str, *arguments: pa.Array | pa.Scalar) -> pa.Array:
 
 
 def _uuid(array: pa.Array) -> pa.Array:
+    """16 bytes each. Raises ValueError (ArrowInvalid is one) for text that is no UUID, without the text."""
     text = pl.Series(array.cast(pa.large_string()))
-    decoded = text.str.replace_all("-", "", literal=True).str.decode("hex").to_arrow()
-    return decoded.cast(pa.binary()).cast(pa.binary(16))
+    decoded = text.str.replace_all("-", "", literal=True).str.decode("hex", strict=False)
+    if decoded.null_count() != array.null_count:
+        raise ValueError("no UUID")
+    return decoded.to_arrow().cast(pa.binary()).cast(pa.binary(16))

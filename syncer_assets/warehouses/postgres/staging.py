@@ -155,8 +155,8 @@ def _converted(
             arrays.append(way.convert(batch.column(at)) if at >= 0 else pa.nulls(batch.num_rows, way.arrow))
         except (pa.ArrowException, ValueError):  # their texts hold values
             raise SchemaChanged(
-                f"column {column.name!r} is {batch.schema.field(at).type} in a file and {column.type} in the newest"
-                f" manifest, and a value of it cannot become {way.target}",
+                f"a value of column {column.name!r} ({batch.schema.field(at).type} in its file, {column.type} in the"
+                f" newest manifest) cannot become {way.target}",
                 table=plan.target.name,
                 partition=plan.partition,
                 fix="load the table anew with `syncer run --full`",
@@ -203,9 +203,9 @@ def null_key(plan: LoadPlan) -> AssertionFailed:
 
 
 def _bad_value(plan: LoadPlan, shape: Shape, error: psycopg.Error) -> DbError:
-    """The context of a binary COPY ends with the column's name and holds no value; only names we know are told."""
-    context = (error.diag.context or "").splitlines()[:1]
-    column = next((c for c in shape.columns if context and context[0].endswith(f", column {c.name}")), None)
+    """The context of a binary COPY names line and column. Other lines of it hold values: only names we know are told."""
+    lines = [line for line in (error.diag.context or "").splitlines() if line.startswith("COPY ")]
+    column = next((c for c in shape.columns if any(line.endswith(f", column {c.name}") for line in lines)), None)
     what = f"column {column.name!r} ({column.type})" if column else "a column"
     return DbError(
         f"a value of {what} does not fit: {type(error).__name__} ({error.sqlstate})",

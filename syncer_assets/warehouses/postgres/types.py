@@ -19,13 +19,13 @@ PORTABLE = frozenset(
     {
         *("boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "oid", "pg_lsn"),
         *("text", "character varying", "character", "name", "bytea", "bit", "bit varying", "uuid"),
-        *("date", "time", "timestamp", "interval", "json", "jsonb", "jsonpath", "xml", "tsvector", "tsquery"),
+        *("date", "time", "timestamp", "interval", "json", "jsonb", "jsonpath", "tsvector", "tsquery"),
         *("inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle"),
         *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange", "int4multirange"),
         *("int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
     }
 )
-"""Types of every PostgreSQL that are read from text without a setting in the way (unlike `money`)."""
+"""Types of every PostgreSQL that are read from text, whatever its settings (unlike `money`) and build (unlike `xml`)."""
 
 ALIASES = {
     "bool": "boolean",

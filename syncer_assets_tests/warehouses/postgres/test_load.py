@@ -114,7 +114,9 @@ def test_a_stale_epoch_is_fenced_even_at_the_right_position(
 
 def test_loads_of_one_target_at_once_lose_nothing(warehouse_db: Database) -> None:
     """Every thread loads partitions of its own; who loses the race tries again."""
-    Loads(PostgresWarehouse("w", warehouse_db.dsn)).register()
+    first = Loads(PostgresWarehouse("w", warehouse_db.dsn))
+    first.register()
+    first.warehouse.close()
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
@@ -237,8 +239,8 @@ def test_a_file_with_fewer_rows_than_its_manifest_is_refused(
 ) -> None:
     if not first:
         orders.load([(1, "a")])
-    before = state(warehouse_db)
     plan = orders.plan([Extraction([(1, "b"), (2, "b")])])
+    before = state(warehouse_db)
     short = replace(plan.files[0], file=replace(plan.files[0].file, rows=3))
     with pytest.raises(AssertionFailed, match="holds 2 rows, its manifest names 3"):
         orders.warehouse.load(replace(plan, files=(short,)))
@@ -253,14 +255,11 @@ def test_a_killed_backend_while_staging_is_worth_a_retry(orders: Loads, warehous
     @contextmanager
     def open_file(file):
         with good(file) as batches:
-            for number, batch in enumerate(batches):
-                if number == 0:
-                    warehouse_db.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE datname = current_database() AND query LIKE 'COPY%'"
-                    )
-                yield batch.slice(0, 0).schema and iter([batch])
-                return
+            warehouse_db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'COPY%'"
+            )
+            yield batches
 
     with pytest.raises(DbError) as raised:
         orders.warehouse.load(replace(plan, open_file=open_file))
