@@ -52,7 +52,7 @@ def load_partition(context: dg.AssetExecutionContext, table: SyncedTable) -> dg.
             table.spec,
             table.target,
             partition_of(context, table),
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             emit=log_emitter(context.log),
         )
         return dg.MaterializeResult(

@@ -134,6 +134,8 @@ def translate(
     text = describe(error, dsn)
     code = error.sqlstate
     retryable = code in RETRY_STATES if code else any(fragment in text for fragment in RETRY_TEXTS)
+    if code is None and phase != "connect" and isinstance(error, psycopg.OperationalError):
+        retryable = True  # an established connection fails so: TLS, sockets and libpq have many words for it
     fix = FIXES.get(code or "") or next((fix for state, fix in _text_fixes(text)), None)
     cls = CommitUnknown if phase == "commit" and retryable and code not in ("40001", "40P01") else DbError
     return cls(f"{who}: {text}", code=code, phase=phase, retryable=retryable, table=table, partition=partition, fix=fix)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..model.capture import Capture, Protection, ServerIdentity
 from ..model.columns import Column
 from ..model.marks import CursorColumn, CursorKind, Mark, Scalar
+from ..model.report import CheckResult
 from ..model.table import TableSpec
 
 
@@ -151,6 +152,10 @@ class Source(Protocol):
         self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
     ) -> dict[tuple[str, ...], Scalar | None]:
         """The cursor value of rows by their canonical key; keys that are gone are left out."""
+        ...
+
+    def doctor(self) -> list[CheckResult]:
+        """Version, privileges, settings: each finding with its fix."""
         ...
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--do", choices=("kill", "stop", "pause"), default="kill")
     parser.add_argument("--run", choices=("all", "extract", "load"), default="all")
     parser.add_argument("--partition")
-    parser.add_argument("--small-parts", action="store_true", help="upload in parts of 1 kB instead of 8 MB")
+    parser.add_argument("--small-parts", action="store_true", help="upload in parts of 200 bytes instead of 8 MB")
     parser.add_argument("--largest-file", type=int, help="no file of this process may grow beyond so many bytes")
     asked = parser.parse_args()
     job: Job = pickle.loads(asked.job.read_bytes())
@@ -119,7 +119,7 @@ def upload_in_small_parts() -> None:
     from syncer_assets.sync import parquet
 
     open_writer = obstore.open_writer
-    parquet.obstore.open_writer = lambda store, path, **_: open_writer(store, path, buffer_size=1024, max_concurrency=1)
+    parquet.obstore.open_writer = lambda store, path, **_: open_writer(store, path, buffer_size=200, max_concurrency=1)
 
 
 if __name__ == "__main__":

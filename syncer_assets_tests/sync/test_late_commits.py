@@ -37,14 +37,15 @@ def trial(rig: Rig, crowd: Crowd, spec: TableSpec, seed: str) -> None:
     """Some writing, a sync in the middle of it (now and then two), and every writer comes to its end."""
     random = crowd.seed(seed)
 
-    def step_now_and_then() -> None:
-        if random.random() < 0.2:
-            crowd.step()
+    def burst_now_and_then() -> None:
+        if random.random() < 0.08:
+            for _ in range(random.randint(1, 6)):
+                crowd.step()
 
     for _ in range(random.choice([1, 1, 1, 2])):
         for _ in range(random.randint(2, 8)):
             crowd.step()
-        with between_statements(rig.source, step_now_and_then):
+        with between_statements(rig.source, burst_now_and_then):
             rig.sync(spec)
         if random.random() < 0.2:
             rig.load(spec)

@@ -16,10 +16,11 @@ from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
 from ...model.errors import AttemptVoid, SyncError
 from ...model.marks import CursorColumn, Scalar
+from ...model.report import CheckResult
 from ...model.table import TableSpec
 from ..arrow import apply, arrow_schema
 from ..base import Read, TableFacts
-from . import catalogue, checksum, proof, query
+from . import catalogue, checksum, doctor, proof, query
 
 APPLICATION = "syncer_assets"
 BATCH_ROWS = 65_536
@@ -180,6 +181,11 @@ class PostgresSource:
         """The cursor value of rows by their key as text; keys that are gone are left out."""
         with self._errors("read", table):
             return checksum.cursors(self._connection, table, columns, key, cursor, keys)
+
+    def doctor(self) -> list[CheckResult]:
+        """What stands in the way of reading."""
+        with self._errors("connect"):
+            return doctor.doctor(self._connection)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -47,6 +47,7 @@ def stage(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Stagi
     copied = _copy(connection, plan, shape, ways, into=STAGE, order=True)
     _cast(connection, plan, ways)
     if shape.key:
+        connection.execute("SET default_statistics_target = 10")  # of this load's own session: a row count is enough
         connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(shape.key)))
     return Staging(tuple(seq for _, seq in _extractions(plan)), _rows(plan), copied)
 
@@ -203,7 +204,7 @@ def null_key(plan: LoadPlan) -> AssertionFailed:
 
 
 def _bad_value(plan: LoadPlan, shape: Shape, error: psycopg.Error) -> DbError:
-    """The context of a binary COPY names line and column. Other lines of it hold values: only names we know are told."""
+    """The context of a binary COPY names the column; other lines of it hold values, so only names we know are told."""
     lines = [line for line in (error.diag.context or "").splitlines() if line.startswith("COPY ")]
     column = next((c for c in shape.columns if any(line.endswith(f", column {c.name}") for line in lines)), None)
     what = f"column {column.name!r} ({column.type})" if column else "a column"

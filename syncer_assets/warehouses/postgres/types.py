@@ -25,7 +25,7 @@ PORTABLE = frozenset(
         *("int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
     }
 )
-"""Types of every PostgreSQL that are read from text, whatever its settings (unlike `money`) and build (unlike `xml`)."""
+"""Types that every PostgreSQL reads from text, whatever its settings (unlike `money`) and build (unlike `xml`)."""
 
 ALIASES = {
     "bool": "boolean",

@@ -36,9 +36,7 @@ def arrow(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> pa.Table:
 
     values = zip(*(tuple(row) + (None,) * (len(columns) - len(row)) for row in rows), strict=True) if rows else ()
     arrays = list(values) or [()] * len(columns)
-    return pa.table(
-        {c.name: pa.array(array, arrow_type(c.type)) for c, array in zip(columns, arrays, strict=True)}
-    )
+    return pa.table({c.name: pa.array(array, arrow_type(c.type)) for c, array in zip(columns, arrays, strict=True)})
 
 
 @dataclass
@@ -84,7 +82,7 @@ class Loads:
         for seq, extraction in enumerate(extractions, done + 1):
             columns = tuple(extraction.columns or self.columns)
             rows = extraction.rows
-            table = rows if isinstance(rows, pa.Table) else arrow(columns, rows)
+            table: Any = rows if isinstance(rows, pa.Table) else arrow(columns, rows)
             captured = at(seq if extraction.captured is None else extraction.captured)
             files: tuple[DataFile, ...] = ()
             if table.num_rows:

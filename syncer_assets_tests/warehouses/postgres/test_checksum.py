@@ -34,7 +34,7 @@ ODD_SESSIONS = [
         "bytea_output": "escape",
         "extra_float_digits": "-3",
     },
-    {"datestyle": "German", "timezone": "America/St_Johns", "intervalstyle": "sql_standard"},
+    {"datestyle": "German, DMY", "timezone": "America/St_Johns", "intervalstyle": "sql_standard"},
 ]
 
 
@@ -117,7 +117,11 @@ def test_the_contract_is_as_written_down(database: Database) -> None:
 
 
 def test_a_load_leaves_source_and_target_with_one_checksum(orders: Loads, warehouse_db: Database) -> None:
-    orders.columns = (*ORDERS, Column("n", "string", "numeric"), Column("t", "timestamp[us]", "timestamp(6) without time zone"))
+    orders.columns = (
+        *ORDERS,
+        Column("n", "string", "numeric"),
+        Column("t", "timestamp[us]", "timestamp(6) without time zone"),
+    )
     orders.load([(n, f"s{n}", n, f"{n}.50", n) for n in range(500)])
     warehouse_db.execute(
         "CREATE TABLE source AS SELECT id, status, amount, n, t FROM shop.orders; UPDATE source SET n = trim_scale(n)"

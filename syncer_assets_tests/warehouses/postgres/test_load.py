@@ -164,6 +164,17 @@ def lost_connection(monkeypatch: pytest.MonkeyPatch, warehouse_db: Database) -> 
     return arrange
 
 
+def test_whatever_words_a_lost_connection_finds_the_ledger_is_asked(
+    orders: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(connection: psycopg.Connection) -> None:
+        connection.execute("COMMIT")
+        raise psycopg.OperationalError("SSL SYSCALL error: EOF detected")
+
+    monkeypatch.setattr(load_module, "commit", commit)
+    assert orders.load([(1, "a")]).rows_inserted == 1
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_lost_answer_to_commit_is_found_in_the_ledger(
     orders: Loads, warehouse_db: Database, lost_connection: Callable[[bool], None], first: bool
@@ -316,7 +327,7 @@ class TestIdentity:
             "ALTER TABLE shop.orders RENAME TO old; CREATE TABLE shop.orders (LIKE shop.old INCLUDING ALL);"
             "INSERT INTO shop.orders SELECT * FROM shop.old"
         )
-        with pytest.raises(IdentityChanged, match="another one than was loaded.*syncer adopt"):
+        with pytest.raises(IdentityChanged, match=r"another one than was loaded.*syncer adopt"):
             orders.warehouse.register(orders.target, GENERATION)
         orders.warehouse.adopt(orders.target, GENERATION)
         assert orders.load([(1, "a")]).rows_unchanged == 1

@@ -17,9 +17,7 @@ def ids(database: Database) -> list[int]:
 def test_a_full_refresh_writes_only_what_differs(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(1, "a"), (2, "a"), (3, "a")], delete_missing=whole_table(1))
     oid = warehouse_db.scalar("SELECT 'shop.orders'::regclass::oid")
-    report = orders.load(
-        [(1, "a"), (2, "b"), (4, "a")], delete_missing=whole_table(2, max_shrink=0.5), mode="replace"
-    )
+    report = orders.load([(1, "a"), (2, "b"), (4, "a")], delete_missing=whole_table(2, max_shrink=0.5), mode="replace")
     assert (report.how, report.rows_inserted, report.rows_updated, report.rows_unchanged, report.rows_deleted) == (
         "diff", 1, 1, 1, 1,
     )  # fmt: skip
@@ -94,9 +92,7 @@ def test_a_table_without_a_key_is_made_equal_row_for_row(orders: Loads, warehous
     report = orders.load(first, delete_missing=whole_table(2), mode="replace")
     assert (report.rows_unchanged, report.rows_inserted, report.rows_deleted) == (4, 0, 0)
     assert warehouse_db.execute("SELECT ctid::text FROM shop.orders ORDER BY 1") == before
-    report = orders.load(
-        [(1, "a"), (2, ""), (3, ""), (3, "")], delete_missing=whole_table(3), mode="replace"
-    )
+    report = orders.load([(1, "a"), (2, ""), (3, ""), (3, "")], delete_missing=whole_table(3), mode="replace")
     assert (report.rows_unchanged, report.rows_inserted, report.rows_deleted) == (2, 2, 2)
     assert warehouse_db.execute("SELECT id, status FROM shop.orders ORDER BY 1, 2") == [
         (1, "a"), (2, ""), (3, ""), (3, ""),

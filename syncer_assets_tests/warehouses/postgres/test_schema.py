@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def columns(database: Database, table: str = "shop.orders") -> dict[str, str]:
     )
 
 
-def refused(loads: Loads, rows: Sequence[Sequence[object]], match: str, **plan: object) -> None:
+def refused(loads: Loads, rows: Sequence[Sequence[object]], match: str, **plan: Any) -> None:
     """The load raises SchemaChanged, and neither the table nor the ledger has changed."""
     before = loads.warehouse.table_columns(loads.target), loads.warehouse.ledger(loads.target)
     with pytest.raises(SchemaChanged, match=match) as raised:
@@ -39,7 +40,11 @@ def refused(loads: Loads, rows: Sequence[Sequence[object]], match: str, **plan: 
 
 
 def test_a_new_table_has_the_sources_types_and_only_the_key_not_null(orders: Loads, warehouse_db: Database) -> None:
-    orders.columns = (*ORDERS, text("code", "character varying(10)"), Column("mail", "string", "citext", portable=False))
+    orders.columns = (
+        *ORDERS,
+        text("code", "character varying(10)"),
+        Column("mail", "string", "citext", portable=False),
+    )
     orders.load([(1, "a", None, "c", "m")])
     assert columns(warehouse_db) == {
         "id": "bigint NOT NULL",
@@ -145,7 +150,7 @@ def test_a_table_of_a_person_with_another_type_is_refused(
 def test_a_table_of_a_person_that_can_hold_it_all_is_kept(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
         "CREATE SCHEMA shop; CREATE TABLE shop.orders (note text DEFAULT 'mine', amount numeric(20,4),"
-        " status text COLLATE \"C\", id numeric);"
+        ' status text COLLATE "C", id numeric);'
         "INSERT INTO shop.orders VALUES ('kept', 1, 'old', 1), ('kept', 2, 'a', 2)"
     )
     report = orders.load([(1, "new", 1), (2, "a", 2), (3, "a", 3)])

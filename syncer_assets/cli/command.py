@@ -1,0 +1,90 @@
+"""What the commands share: options, outcomes, and the deployment that they work on."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ..model.errors import ConfigError, SyncError
+
+if TYPE_CHECKING:
+    from ..assets.table import SyncedTable
+    from ..components.deployment import Deployment
+    from ..sync.lake import Lake
+
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+Commands = argparse._SubParsersAction  # the type that add_subparsers returns has no public name
+
+
+class UsageError(ConfigError):
+    """The command line asks for something that is not there."""
+
+    kind = "usage"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. `body` goes into the JSON object beside `ok`."""
+
+    ok: bool
+    body: Mapping[str, object] = field(default_factory=dict)
+    code: int | None = None
+
+    @classmethod
+    def of_error(cls, error: SyncError, code: int | None = None) -> "Outcome":
+        body = {"kind": error.kind, "message": error.message, "table": error.table, "fix": error.fix}
+        return cls(False, {"error": {name: value for name, value in body.items() if value}}, code)
+
+
+def subcommand(commands: Commands, name: str, help: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """A command with the options that every command takes."""
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shared = parser.add_argument_group("options of every command")
+    shared.add_argument("--defs", type=Path, metavar="DIR", help="the folder of definitions (default: $SYNCER_DEFS)")
+    shared.add_argument(
+        "--select", nargs="+", action="extend", default=[], metavar="TABLE", help="only these tables: orders, public.orders"
+    )
+    shared.add_argument("--json", action="store_true", help="end with one JSON object on stdout; all else goes to stderr")
+    shared.add_argument("-v", "--verbose", action="store_true", help="show the log, and tracebacks of unexpected errors")
+    return parser
+
+
+def positive(text: str) -> int:
+    """A number of 1 or more, for argparse."""
+    if not re.fullmatch(r"[0-9_]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return int(text)
+
+
+def deployment_of(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[SyncedTable, ...]]":
+    """The deployment, and the tables that are selected. Raises ConfigError, or UsageError for an unknown table."""
+    from ..components.deployment import load_deployment
+
+    deployment = load_deployment(arguments.defs)
+    try:
+        return deployment, deployment.select(arguments.select)
+    except ConfigError as error:
+        raise UsageError(error.message, fix=error.fix) from None
+
+
+def existing_lake(deployment: "Deployment") -> "Lake | None":
+    """The lake, or None where it is a folder that is not there yet: looking must not make it."""
+    url = deployment.lake.url
+    if url.startswith("file://") and not Path(unquote(url.removeprefix("file://"))).expanduser().is_dir():
+        return None
+    return deployment.lake.open()
+
+
+def table_title(table: "SyncedTable") -> str:
+    """A table as people know it: its source, and its name there without `public`."""
+    return f"{table.spec.source}.{table.spec.table.removeprefix('public.')}"

@@ -1,0 +1,84 @@
+"""Proposals as the YAML of DESIGN 8, with what a person should know as comments."""
+
+import json
+import re
+from collections.abc import Sequence
+
+from ..model.table import TableSpec
+from .discover import Proposal
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}
+WIDTH = 112
+
+
+def to_yaml(source: str, warehouse: str, schema: str, proposals: Sequence[Proposal], head: Sequence[str] = ()) -> str:
+    """A `defs.yaml` with one TableSync. Lines that a person should look at begin with `# CHECK`."""
+    lines = [
+        *(f"# {line}" for line in head),
+        "type: syncer_assets.TableSync",
+        "attributes:",
+        f"  source: {scalar(source)}",
+        f"  warehouse: {scalar(warehouse)}",
+        f"  schema: {scalar(schema)}",
+        "  tables:" if any(proposal.refused is None for proposal in proposals) else "  tables: []",
+    ]
+    for proposal in proposals:
+        lines += [f"    {line}".rstrip() for line in entry(proposal)]
+    return "\n".join(lines) + "\n"
+
+
+def entry(proposal: Proposal) -> list[str]:
+    """The lines of one table, unindented."""
+    spec = proposal.spec
+    if proposal.refused is not None:
+        return [f"# LEFT OUT {spec.table}: {proposal.refused}"]
+    comments = [f"about {proposal.rows:,} rows", *proposal.notes, *(f"CHECK {text}" for text in proposal.warnings)]
+    fields = [f"{name}: {value}" for name, value in _fields(spec)]
+    return [
+        *(line for comment in comments for line in _comment(comment)),
+        f"- {fields[0]}",
+        *(f"  {field}" for field in fields[1:]),
+    ]
+
+
+def scalar(text: str) -> str:
+    """A string as YAML: plain where nothing could read it as something else, double-quoted otherwise."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _fields(spec: TableSpec) -> list[tuple[str, str]]:
+    default = TableSpec(source=spec.source, table=spec.table)
+    fields = [("table", scalar(spec.table))]
+    if spec.key:
+        fields.append(("key", _names(spec.key)))
+    if spec.cursor:
+        fields.append(("cursor", scalar(spec.cursor[0]) if len(spec.cursor) == 1 else _names(spec.cursor)))
+    if spec.cursor_zone:
+        fields.append(("cursor_zone", json.dumps(spec.cursor_zone)))
+    if spec.null_cursor != default.null_cursor:
+        fields.append(("null_cursor", spec.null_cursor))
+    scheme = spec.partitions
+    if scheme.by == "time":
+        fields.append(("partitions", f"{{by: time, every: {scheme.every}, start: {json.dumps(scheme.start)}}}"))
+    elif scheme.by == "id":
+        fields.append(("partitions", f"{{by: id, size: {scheme.size}}}"))
+    fields.append(("load", spec.load))
+    return fields
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"[{', '.join(scalar(name) for name in names)}]"
+
+
+def _comment(text: str) -> list[str]:
+    """A comment, wrapped; what a catalogue says may hold line breaks, which must not end it."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) >= WIDTH:
+            lines.append(line)
+            line = " "
+        line = f"{line} {word}" if line else word
+    return [f"# {line}" for line in [*lines, line]]
