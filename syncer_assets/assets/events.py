@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ..model.report import Emit
+from ..model.report import Emit, silent
 
 if TYPE_CHECKING:
     from ..sync.progress import Progress
 
 OBSERVE_EVERY_SECONDS = 30.0
+
+listener: ContextVar[Emit] = ContextVar("listener", default=silent)
+"""Hears the events of the steps that this thread runs itself; `syncer run` draws its progress bars from them."""
 
 
 def log_emitter(log: "dg.DagsterLogManager") -> Emit:
@@ -19,6 +23,7 @@ def log_emitter(log: "dg.DagsterLogManager") -> Emit:
 
     def emit(event: str, **fields: object) -> None:
         log.info(event_line(event, **fields))
+        listener.get()(event, **fields)
 
     return emit
 
@@ -39,6 +44,7 @@ def report_progress(
         share_percent = None if now.share is None else round(100 * now.share, 1)
         line = event_line("Reading", rows=now.rows, share_percent=share_percent, rows_per_second=now.rows_per_second)
         context.log.info(line)
+        listener.get()("Reading", rows=now.rows, share=now.share)
         if time.monotonic() - observed >= OBSERVE_EVERY_SECONDS:
             observed = time.monotonic()
             metadata: dict[str, int | float] = {"rows_so_far": now.rows, "rows_per_second": now.rows_per_second}

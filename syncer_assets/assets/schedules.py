@@ -5,7 +5,7 @@ its last, a table without partitions itself. If the source does not answer, the 
 red run is seen, a tick that asked for nothing is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -23,8 +23,8 @@ from .table import Cron, SyncedTable
 def build_schedule(name: str, cron: Cron, tables: Sequence[SyncedTable]) -> dg.ScheduleDefinition:
     """A schedule for tables of one source."""
 
-    def requests(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-        return request_tables(context, tables)
+    def requests(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        yield from request_tables(context, tables)
 
     return dg.ScheduleDefinition(
         name=name,

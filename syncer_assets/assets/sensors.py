@@ -112,8 +112,8 @@ def _new_partitions(
 def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") -> dg.RunRequest | None:
     """A run for what is pending, unless one is under way, or the same was asked for a short while ago.
 
-    The wait doubles with each run that failed or that left the same maximum to be read again (its rows are there, but
-    a transaction below them is still open).
+    Repeats are runs that failed, and those that left the same maximum to be read again: its rows have arrived, but a
+    transaction below them is still open.
     """
     records = instance.get_run_records(
         dg.RunsFilter(tags=request_tags(table, item.partition)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
@@ -128,11 +128,15 @@ def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") 
         if record.dagster_run.is_success and asked_for != maximum_tag(item.maximum):
             break
         repeats += 1
-    wait_seconds = min(INTERVAL_SECONDS * (2**repeats - 1), WAIT_AT_MOST_SECONDS)
     ended = records[0].end_time or records[0].create_timestamp.timestamp()
-    if time.time() - ended < wait_seconds:
+    if time.time() - ended < wait_seconds(repeats):
         return None
     return lake_request(table, item, records[0].dagster_run.run_id[:8])
+
+
+def wait_seconds(repeats: int) -> float:
+    """How long after the last of `repeats` runs for the same state the next one is requested: 30 s, 90 s, 210 s .."""
+    return min(INTERVAL_SECONDS * (2**repeats - 1), WAIT_AT_MOST_SECONDS)
 
 
 def _nothing_to_do(due: int, errors: Sequence[SyncError]) -> dg.SkipReason:

@@ -20,6 +20,13 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 Commands = argparse._SubParsersAction  # the type that add_subparsers returns has no public name
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions as they are written, and options in one column."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=32)
+
+
 class UsageError(ConfigError):
     """The command line asks for something that is not there."""
 
@@ -47,15 +54,20 @@ def subcommand(commands: Commands, name: str, help: str, description: str, epilo
         help=help,
         description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     shared = parser.add_argument_group("options of every command")
-    shared.add_argument("--defs", type=Path, metavar="DIR", help="the folder of definitions (default: $SYNCER_DEFS)")
+    shared.add_argument("--defs", type=Path, metavar="DIR", help="folder of definitions (default: $SYNCER_DEFS)")
     shared.add_argument(
-        "--select", nargs="+", action="extend", default=[], metavar="TABLE", help="only these tables: orders, public.orders"
+        "--select",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TABLE",
+        help="only these: orders, public.orders",
     )
-    shared.add_argument("--json", action="store_true", help="end with one JSON object on stdout; all else goes to stderr")
-    shared.add_argument("-v", "--verbose", action="store_true", help="show the log, and tracebacks of unexpected errors")
+    shared.add_argument("--json", action="store_true", help="end with one JSON object, alone on stdout")
+    shared.add_argument("-v", "--verbose", action="store_true", help="show the log, and tracebacks")
     return parser
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..model.errors import SyncError
 from . import adopt, demo, discover, doctor, plan, reconcile, run, status, watermarks
-from .command import DONE, FAILED, INTERRUPTED, MISUSED, Outcome, UsageError
+from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Outcome, UsageError
 from .redact import redact
 from .screen import Screen
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         screen.problem("interrupted; what was committed stays, the next run goes on from there")
         outcome = Outcome(False, {"error": {"kind": "interrupted"}}, code=INTERRUPTED)
-    except Exception as error:  # noqa: BLE001  # the last resort: a person gets one line, not a traceback
+    except Exception as error:  # the last resort: a person gets one line, not a traceback
         if arguments.verbose:
             raise
         text = redact(f"{type(error).__name__}: {error}".splitlines()[0])
@@ -54,10 +54,11 @@ def parser() -> argparse.ArgumentParser:
         prog="syncer",
         description="Keep a lake and a warehouse in step with operational databases, and prove it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
+        usage="syncer COMMAND [options]",
     )
     root.add_argument("--version", action="version", version=f"syncer_assets {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = root.add_subparsers(title="commands", metavar=f"{'COMMAND':12}", required=True)
     for command in COMMANDS:
         command.add(commands)
     return root

@@ -64,7 +64,9 @@ class Screen:
 
     def problem(self, text: str) -> None:
         """An error, as one line on stderr."""
-        self.errors.print(f"error: {' '.join(text.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+        self.errors.print(
+            f"error: {' '.join(text.split())}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
 
     def finish(self, result: Mapping[str, object]) -> None:
         """The JSON object, if it was asked for: the last line of stdout."""

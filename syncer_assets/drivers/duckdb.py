@@ -20,6 +20,7 @@ _TRANSIENT = (
     "SSL SYSCALL error",
     "Connection reset",
     "recovery mode",
+    "not yet accepting connections",
     "starting up",
     "shutting down",
     "conflict with recovery",

@@ -31,6 +31,7 @@ RETRY_TEXTS = (
     "the connection is closed",
     "the connection is lost",
     "recovery mode",
+    "not yet accepting connections",
     "starting up",
     "shutting down",
     "terminating connection",

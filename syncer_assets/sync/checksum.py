@@ -37,11 +37,12 @@ class Comparison:
     rows_pending: int
     seconds: float
     columns_left_out: tuple[str, ...] = ()
+    deletes_ignored: bool = False
 
     @property
     def equal(self) -> bool:
-        """True if nothing differs but what is still to come."""
-        return not (self.rows_missing or self.rows_changed or self.rows_extra)
+        """True if nothing differs but what is still to come, and deletes where `deletes: ignore` says so."""
+        return not (self.rows_missing or self.rows_changed or (self.rows_extra and not self.deletes_ignored))
 
     @property
     def description(self) -> str:
@@ -88,6 +89,7 @@ def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Targe
         rows_pending=waiting,
         seconds=round(time.monotonic() - started, 3),
         columns_left_out=tuple(column.name for column in resolved.columns if column.transform),
+        deletes_ignored=spec.deletes == "ignore",
     )
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -142,7 +141,7 @@ class _Sync:
         else:
             draft = self._draft(None, self.source.clock(self.spec.table), "replace")
             writer = self._writer(draft, lambda manifest, rows: 0, report)
-            with closing(writer):
+            with writer:
                 extract_whole_table(
                     self.source, self.place, self.spec, self.resolved, self.head, writer, report, self.emit
                 )
@@ -213,7 +212,7 @@ class _Sync:
         )
         stats, meter = LoopStats(), ProgressMeter(progress, window.low, window.high)
         sizer = ChunkSizer(spec.chunk, bytes_most=spec.memory_mb * 1024 * 1024 // 2)
-        with closing(writer):
+        with writer:
             for read in (base, *_beside(spec, self.resolved, base, window)):
                 chunks = read_chunks(
                     self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=capture.server

@@ -9,10 +9,10 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -147,14 +147,15 @@ class Lake:
         Raises LostRace if another writer has it; a lost reply is recognised by the body's own hash.
         """
         path, body = place.manifest(manifest.seq), manifest.to_bytes()
-        if self.put_if_absent(path, body) or self.get(path) == body:
-            return
-        raise LostRace(
-            f"another sync committed manifest {manifest.seq} first; this attempt was thrown away",
-            table=place.table,
-            partition=place.partition,
-            fix="none needed: the next attempt goes on from the winner's marks",
-        )
+        try:
+            if self.put_if_absent(path, body) or self.get(path) == body:
+                return
+        except ObjectStoreError:
+            with suppress(ObjectStoreError, LakeCorrupt):
+                if self.get(path) == body:
+                    return
+            raise
+        raise lost_race(place, manifest.seq)
 
     def put_if_absent(self, path: str, body: bytes) -> bool:
         """True if the object was written, False if one was there already."""
@@ -212,7 +213,24 @@ class Lake:
                     named = {file.path for file in self.manifest(place, seq).files}
                     doomed += [path for path in paths if path not in named]
         self.remove(doomed)
-        return len(doomed)
+        return len(doomed) + self._remove_cut_off_uploads(place, taken)
+
+    def _remove_cut_off_uploads(self, place: Place, taken: set[int]) -> int:
+        """What a killed writer leaves in a folder on disk, `part-00000.parquet#1`; no listing shows it.
+
+        In a bucket an upload that was not completed is no object: a lifecycle rule of the bucket removes its parts.
+        """
+        if self.root is None:
+            return 0
+        with _errors(f"the data below {self.uri(place)} cannot be cleaned"):
+            found = [
+                path
+                for path in (self.root / place.folder).glob("data/*-*/*.parquet#*")
+                if int(path.parent.name.split("-", 1)[0]) in taken
+            ]
+            for path in found:
+                path.unlink(missing_ok=True)
+        return len(found)
 
     @contextmanager
     def _verified(self, file: DataFile) -> Iterator[Path]:
@@ -222,7 +240,7 @@ class Lake:
                 _check(file, *_hash_file(path, file.path))
             yield path
             return
-        with NamedTemporaryFile(prefix="syncer-", suffix=".parquet") as copy:
+        with TemporaryFile(prefix="syncer-", suffix=".parquet") as copy:  # without a name, so that a kill leaves none
             digest, size = hashlib.sha256(), 0
             with _errors(f"{file.path} cannot be read from the lake {self.url}"):
                 try:
@@ -233,7 +251,17 @@ class Lake:
                     raise _missing(file.path) from None
                 copy.flush()
             _check(file, digest.hexdigest(), size)
-            yield Path(copy.name)
+            yield Path(f"/dev/fd/{copy.fileno()}")
+
+
+def lost_race(place: Place, seq: int) -> LostRace:
+    """The error of an attempt whose `seq` another one took."""
+    return LostRace(
+        f"another sync committed manifest {seq} first; this attempt was thrown away",
+        table=place.table,
+        partition=place.partition,
+        fix="none needed: the next attempt goes on from the winner's marks",
+    )
 
 
 def _hash_file(path: Path, name: str) -> tuple[str, int]:

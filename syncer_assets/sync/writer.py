@@ -8,13 +8,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..model.errors import LakeCorrupt, ObjectStoreError
 from ..model.manifest import DataFile, Manifest
 from ..model.marks import Mark
 from ..model.report import Emit, SyncReport
 from ..model.table import TableSpec
 from ..sources.arrow import apply, arrow_schema
 from .chunks import last_mark
-from .lake import Lake, Place
+from .lake import Lake, Place, lost_race
 from .parquet import MB, FileSink
 
 Verify = Callable[[Manifest, int], int]
@@ -85,9 +86,17 @@ class WindowWriter:
         self._sink.close_file()
         return self._commit(self._draft)
 
-    def close(self) -> None:
-        """Drop what was not committed. Without effect after `finish`."""
+    def __enter__(self) -> "WindowWriter":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Drop what was not committed. Without effect after `finish`.
+
+        The winner of this `seq` removes what it finds of others, also while they write: then the race is lost.
+        """
         self._sink.abandon()
+        if isinstance(error, ObjectStoreError | LakeCorrupt) and self._draft.seq in self._lake.seqs(self._place):
+            raise lost_race(self._place, self._draft.seq) from None
 
     def _add_final(self, batch: pa.RecordBatch) -> None:
         if self._may_commit():

@@ -72,9 +72,13 @@ SELECT l.virtualxid
 _PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 
 _SELECT_ONLY = """
-SELECT NOT rolsuper AND NOT has_table_privilege(%s::regclass, 'INSERT, UPDATE, DELETE, TRUNCATE')
-  FROM pg_roles WHERE rolname = current_user
+SELECT NOT rolsuper AND NOT has_table_privilege(t, 'INSERT, UPDATE, DELETE, TRUNCATE')
+       AND NOT has_any_column_privilege(t, 'INSERT, UPDATE')
+  FROM pg_roles, CAST(%s AS regclass) AS t WHERE rolname = current_user
 """
+
+CLOCK_SET_BACK = timedelta(hours=3)
+"""No zone sets its clocks back by more (Troll: two hours)."""
 
 SENTINELS_MOST = 1000
 """More rows than this above the sequence are no sentinels: their ids come from somewhere else."""
@@ -248,15 +252,18 @@ def _provable(ceiling: Mark, cursor: CursorColumn, moment: datetime, spec: Table
     limit: Scalar = moment - spec.late_commit_lag
     assert isinstance(limit, datetime)
     if cursor.kind == "timestamp":
-        zone = ZoneInfo(spec.cursor_zone or "UTC")
-        limit = limit.astimezone(zone).replace(tzinfo=None)
-        if zone.key not in ("UTC", "Etc/UTC", "GMT"):
-            limit -= timedelta(hours=1)
+        limit = _earliest_local(limit, ZoneInfo(spec.cursor_zone or "UTC"))
     elif cursor.kind == "date":
         limit = (limit - timedelta(hours=12)).date() - timedelta(days=1)
     first = ceiling[0]
     assert isinstance(first, date | datetime)
     return ceiling if first <= limit else (limit,)  # type: ignore[operator]  # both are of the cursor's kind
+
+
+def _earliest_local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What a clock of that zone shows at least, from that moment on: it may be about to be set back."""
+    here = moment.astimezone(zone).replace(tzinfo=None)
+    return min(here, (moment + CLOCK_SET_BACK).astimezone(zone).replace(tzinfo=None) - CLOCK_SET_BACK)
 
 
 def _last_value(connection: psycopg.Connection, facts: Allocation) -> Mark | None:

@@ -22,7 +22,9 @@ from ..arrow import apply, arrow_schema
 from ..base import Read, TableFacts
 from . import catalogue, checksum, doctor, proof, query
 
-APPLICATION = "syncer_assets"
+APPLICATION = "syncer_assets source"
+"""Not the name of a warehouse's sessions: those write, and may write into the database that is read here."""
+
 BATCH_ROWS = 65_536
 
 SESSION = {

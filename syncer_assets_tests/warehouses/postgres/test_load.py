@@ -8,7 +8,15 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from syncer_assets.model.errors import AssertionFailed, DbError, IdentityChanged, LakeCorrupt, LostRace
+from syncer_assets.model.errors import (
+    AssertionFailed,
+    DbError,
+    IdentityChanged,
+    LakeCorrupt,
+    LostRace,
+    SchemaChanged,
+    SyncError,
+)
 from syncer_assets.warehouses.base import LiveFile
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets.warehouses.postgres import load as load_module
@@ -43,14 +51,16 @@ def test_a_superseded_manifest_has_its_row_in_the_ledger(orders: Loads) -> None:
 
 
 def test_a_carried_file_keeps_its_own_extraction_time(orders: Loads, warehouse_db: Database) -> None:
-    """One manifest with files of two times: the row read later wins, in whatever order the files come."""
+    """Manifest 3 names a file again that was read before manifest 2: the row that was read last wins."""
     orders.load([(9, "x")])
-    plan = orders.plan([Extraction([(1, "late"), (2, "late")], 20), Extraction([(1, "early")], 10)])
-    late, early = plan.files
-    merged = (replace(late, seq=3), LiveFile(3, early.captured_at, early.file))
-    orders.warehouse.load(replace(plan, files=merged))
+    plan = orders.plan(
+        [Extraction([(1, "between")], 15), Extraction([(1, "late")], 20), Extraction([(1, "carried")], 10)]
+    )
+    between, late, carried = plan.files
+    files = (late, between, LiveFile(late.seq, carried.captured_at, carried.file))
+    orders.warehouse.load(replace(plan, manifests=plan.manifests[:2], files=files))
     assert warehouse_db.scalar("SELECT status FROM shop.orders WHERE id = 1") == "late"
-    assert orders.warehouse.ledger(orders.target)[-1].rows_deduplicated == 1
+    assert [row.rows_deduplicated for row in orders.warehouse.ledger(orders.target)] == [0, 1, 1]
 
 
 def test_a_plan_that_was_loaded_already_changes_nothing(orders: Loads, warehouse_db: Database) -> None:
@@ -143,6 +153,23 @@ def test_loads_of_one_target_at_once_lose_nothing(warehouse_db: Database) -> Non
     assert failures == []
     assert warehouse_db.execute("SELECT count(*), count(DISTINCT id) FROM shop.orders") == [(120, 120)]
     assert warehouse_db.execute("SELECT count(*), sum(rows_inserted) FROM _syncer.loads") == [(12, 120)]
+
+
+def test_a_table_that_changed_while_rows_were_staged_is_looked_at_anew(
+    orders: Loads, warehouse_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders.load([(1, "a")])
+    fence = load_module.ledger.fence
+
+    def late_fence(connection: psycopg.Connection, plan, epoch: int) -> None:
+        warehouse_db.execute("ALTER TABLE shop.orders ALTER COLUMN status TYPE varchar(1)")
+        fence(connection, plan, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(SyncError) as raised:
+        patch.setattr(load_module.ledger, "fence", late_fence)
+        orders.load([(1, "b")])
+    assert isinstance(raised.value, LostRace | SchemaChanged)
+    assert orders.warehouse.watermark(orders.target, "all").seq == 1
 
 
 @pytest.fixture

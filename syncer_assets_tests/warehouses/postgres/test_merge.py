@@ -8,6 +8,8 @@ import pytest
 from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import AssertionFailed, ConfigError
 from syncer_assets.model.report import LoadReport
+from syncer_assets.model.table import IndexSpec
+from syncer_assets.warehouses.postgres.staging import SLICE_ROWS
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Extraction, Loads, arrow
 
@@ -123,6 +125,14 @@ def test_within_one_extraction_the_last_row_wins(orders: Loads, warehouse_db: Da
     assert {i: s for i, s, _ in rows(warehouse_db)} == {n % 700: s for n, (_, s) in enumerate(wide)}
 
 
+def test_the_last_row_of_a_long_file_wins(orders: Loads, warehouse_db: Database) -> None:
+    """Files are encoded in slices: the row's number counts from the file's start."""
+    orders.load([(0, "x")])
+    numbered = [(n, str(n)) for n in range(SLICE_ROWS)]
+    orders.load([*numbered[:100], (-1, "first"), *numbered[100:], (SLICE_ROWS, ""), (-1, "last")])
+    assert warehouse_db.scalar("SELECT status FROM shop.orders WHERE id = -1") == "last"
+
+
 def test_a_row_that_comes_back_loses_its_tombstone(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(1, "a"), (2, "a")])
     warehouse_db.execute("UPDATE shop.orders SET _syncer_deleted_at = now() WHERE id = 1")
@@ -189,6 +199,18 @@ def test_a_trigger_that_swallows_rows_is_caught(orders: Loads, warehouse_db: Dat
     assert orders.warehouse.watermark(orders.target, "all").seq == 1
 
 
+def test_a_trigger_that_swallows_appended_rows_is_caught(orders: Loads, warehouse_db: Database) -> None:
+    orders.load_kind = "append"
+    orders.load([(1, "a")])
+    warehouse_db.execute(
+        "CREATE FUNCTION eat() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+        "CREATE TRIGGER eat BEFORE INSERT ON shop.orders FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION eat()"
+    )
+    with pytest.raises(AssertionFailed, match="1 staged rows are not in the table"):
+        orders.load([(2, "b"), (3, "b")])
+    assert rows(warehouse_db) == [(1, "a", None)]
+
+
 def test_composite_keys_and_a_table_that_is_all_key(orders: Loads, warehouse_db: Database) -> None:
     orders.columns = (Column("a", "int32", "integer"), Column("b", "string", "text"))
     orders.key = ("a", "b")
@@ -198,8 +220,6 @@ def test_composite_keys_and_a_table_that_is_all_key(orders: Loads, warehouse_db:
 
 
 def test_a_declared_index_is_made_with_the_new_table(orders: Loads, warehouse_db: Database) -> None:
-    from syncer_assets.model.table import IndexSpec
-
     orders.load(ROWS, indexes=(IndexSpec(("status",), where="status <> 'done'"),))
     assert warehouse_db.scalar("SELECT count(*) FROM pg_index WHERE indrelid = 'shop.orders'::regclass") == 2
 

@@ -47,9 +47,11 @@ def test_an_invalid_index_is_made_again(orders: Loads, warehouse_db: Database) -
 
 
 def test_an_index_predicate_is_one_expression(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a")])
     warehouse_db.execute("CREATE TABLE canary (id int)")
     evil = IndexSpec(("status",), where="true); DROP TABLE canary; SELECT (1")
+    with pytest.raises(DbError):
+        orders.load([(1, "a")], indexes=(evil,))
+    orders.load([(1, "a")])
     with pytest.raises(DbError):
         orders.warehouse.create_indexes(orders.target, [evil], emit=silent)
     assert warehouse_db.scalar("SELECT to_regclass('canary') IS NOT NULL")

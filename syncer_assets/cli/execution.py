@@ -1,0 +1,223 @@
+"""Runs a table's assets through Dagster in this process: lake and warehouse partition by partition, then the rest."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dagster as dg
+
+from ..assets.checks import FRESHNESS
+from ..assets.events import listener
+from ..assets.run_config import ASKED_TAG
+from ..assets.table import SyncedTable
+from ..components.deployment import Deployment, add_partition
+from ..model.errors import ConfigError, SyncError
+from ..model.partition import UNPARTITIONED
+from ..model.table import Mode
+from ..sync.lake import Place
+from ..sync.pending import partition_keys, pending_of
+from .command import table_title
+from .outcomes import AssetOutcome, CheckOutcome, Plain, Problem, TableOutcome
+from .redact import redact
+
+Tell = Callable[[str, dict[str, object]], None]
+"""`tell(event, fields)` hears of a table's progress: the engine's events, and `partition` before each one."""
+
+HOPELESS = ("config", "database")
+"""Kinds of errors after which the table's other partitions are not tried: they would fail alike, and slowly."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a person asked for. A single `partition` is re-read where it is closed, `full` re-reads in any case."""
+
+    partition: str | None = None
+    full: bool = False
+    chunk_rows: int | None = None
+    verbose: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        return "full" if self.full else "auto" if self.partition else "continue"
+
+
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME if that is set, else one that ends with this process. Raises ConfigError."""
+    home = os.environ.get("DAGSTER_HOME")
+    if home and not os.path.isdir(home):
+        raise ConfigError(f"DAGSTER_HOME={home} is no folder", fix="make it, or unset DAGSTER_HOME")
+    with dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def sync_table(
+    deployment: Deployment, table: SyncedTable, options: RunOptions, instance: dg.DagsterInstance, tell: Tell
+) -> TableOutcome:
+    """Sync what is due. What fails is told as a problem, never raised."""
+    outcome, started = TableOutcome(table_title(table)), time.monotonic()
+    token = listener.set(lambda event, **fields: tell(event, fields))
+    try:
+        keys = due_partitions(deployment, table, options)
+        for number, key in enumerate(keys):
+            tell("partition", {"key": key, "number": number, "total": len(keys)})
+            if not _sync_partition(deployment, table, key, options, instance, outcome):
+                break
+        if outcome.partitions:
+            tell("maintenance", {})
+            _look_after(deployment, table, options, instance, outcome)
+    except SyncError as error:
+        outcome.problems.append(
+            Problem(outcome.table, options.partition, _without_place(str(error), table), error.kind)
+        )
+    finally:
+        listener.reset(token)
+        outcome.seconds = round(time.monotonic() - started, 3)
+    return outcome
+
+
+def due_partitions(deployment: Deployment, table: SyncedTable, options: RunOptions) -> list[str]:
+    """The keys to sync: the one asked for; with `full` all; else those with rows to read or manifests to load.
+
+    Where nothing is due it is the last one, so that its checks are made and the run says that there is nothing new.
+    """
+    spec = table.spec
+    if not table.is_partitioned:
+        if options.partition not in (None, UNPARTITIONED):
+            raise ConfigError(f"the table has no partitions, so {options.partition!r} is none", fix="leave it out")
+        return [UNPARTITIONED]
+    if options.partition is not None:
+        spec.partitions.partition(options.partition)
+        return [options.partition]
+    with deployment.source(spec.source).open() as source:
+        keys = partition_keys(source, spec)
+        if options.full:
+            return keys
+        lake = deployment.lake.open()
+        due = {found.partition for found in pending_of(source, lake, spec)}
+    with deployment.warehouse(table.target.warehouse).open() as warehouse:
+        loaded = {mark.partition: mark.seq for mark in warehouse.watermarks(table.target)}
+    for key in lake.partitions(spec.source, spec.table):
+        if max(lake.seqs(Place(spec.source, spec.table, key)), default=0) > loaded.get(key, 0):
+            due.add(key)
+    return sorted(due) or keys[-1:]
+
+
+def _sync_partition(
+    deployment: Deployment,
+    table: SyncedTable,
+    key: str,
+    options: RunOptions,
+    instance: dg.DagsterInstance,
+    outcome: TableOutcome,
+) -> bool:
+    """Lake and warehouse of one partition. False if the others need not be tried."""
+    lake, warehouse = deployment.assets(table, maintenance=False)
+    add_partition(instance, table, key)
+    config: dict[str, object] = {"mode": options.mode}
+    if options.chunk_rows:
+        config["chunk_rows"] = options.chunk_rows
+    result = dg.materialize(
+        [lake, warehouse],
+        partition_key=key if table.is_partitioned else None,
+        instance=instance,
+        raise_on_error=False,
+        run_config={**_quiet(options), "ops": {lake.op.name: {"config": config}}},
+        tags={ASKED_TAG: "true" if options.partition or options.full else "false"},
+    )
+    outcome.partitions += 1
+    shown = key if table.is_partitioned else None
+    problems = _collect(result, table, shown, outcome)
+    if not result.success and not problems:
+        text = "Dagster says that the run failed, and no step says why: look at it in the UI"
+        outcome.problems.append(Problem(outcome.table, shown, text))
+    return not any(problem.kind in HOPELESS for problem in problems)
+
+
+def _look_after(
+    deployment: Deployment,
+    table: SyncedTable,
+    options: RunOptions,
+    instance: dg.DagsterInstance,
+    outcome: TableOutcome,
+) -> None:
+    """Maintenance and freshness: once a table, whatever the number of its partitions."""
+    maintenance = deployment.assets(table)[-1]
+    freshness = [check for check in deployment.checks(table) if any(key.name == FRESHNESS for key in check.check_keys)]
+    if any(problem.kind in HOPELESS for problem in outcome.problems):
+        return
+    result = dg.materialize(
+        [maintenance, *freshness], instance=instance, raise_on_error=False, run_config=_quiet(options)
+    )
+    _collect(result, table, None, outcome)
+
+
+def _collect(
+    result: dg.ExecuteInProcessResult, table: SyncedTable, partition: str | None, outcome: TableOutcome
+) -> list[Problem]:
+    """Take what a run recorded; the problems that it adds."""
+    checks = {}
+    for found in result.get_asset_check_evaluations():
+        check = CheckOutcome(found.check_name, found.passed, found.severity.value, found.description or "")
+        checks.setdefault(found.asset_key.to_user_string(), []).append((check, bool(found.blocking)))
+    for event in result.get_asset_materialization_events():
+        made = event.step_materialization_data.materialization
+        key = made.asset_key.to_user_string()
+        own = tuple(check for check, _ in checks.pop(key, []))
+        outcome.assets.append(AssetOutcome(key, made.partition, _plain(made.metadata), own))
+    for key, left in checks.items():
+        outcome.assets.append(AssetOutcome(key, partition, {}, tuple(check for check, _ in left)))
+    problems = [*_red_checks(result, outcome.table, partition), *_failed_steps(result, table, partition, outcome.table)]
+    outcome.problems += problems
+    return problems
+
+
+def _red_checks(result: dg.ExecuteInProcessResult, title: str, partition: str | None) -> Iterator[Problem]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+            asset = check.asset_key.to_user_string()
+            yield Problem(title, partition, f"check {check.check_name} of {asset}: {check.description}", "check")
+
+
+def _failed_steps(
+    result: dg.ExecuteInProcessResult, table: SyncedTable, partition: str | None, title: str
+) -> Iterator[Problem]:
+    for event in result.all_events:
+        if event.event_type != dg.DagsterEventType.STEP_FAILURE:
+            continue
+        data = event.step_failure_data
+        said = data.user_failure_data
+        if said is not None and said.description:
+            kind = said.metadata.get("error_kind")
+            text = _without_place(said.description, table)
+            yield Problem(title, partition, text, str(kind.value) if kind else "failure")
+        elif data.error is not None and "blocked" not in data.error.message:
+            cause = data.error.cause or data.error
+            text = redact(f"unexpected {' '.join(cause.message.split())[:500]}")
+            yield Problem(title, partition, f"{text} (step {event.step_key})")
+
+
+def _without_place(text: str, table: SyncedTable) -> str:
+    """An error's text without the table and partition that begin it: they are told once."""
+    rest = text.removeprefix(table.spec.table)
+    if rest is text or rest[:1] not in (":", " "):
+        return text
+    return rest.partition(": ")[2] or text
+
+
+def _plain(metadata: object) -> dict[str, Plain]:
+    found: dict[str, Plain] = {}
+    if isinstance(metadata, dict):
+        for name, value in metadata.items():
+            plain = getattr(value, "value", value)
+            if isinstance(plain, int | float | str):
+                found[str(name)] = plain
+    return found
+
+
+def _quiet(options: RunOptions) -> dict[str, object]:
+    """Dagster's own log stays out of the terminal; it is in the instance, and with `--verbose` on stderr."""
+    level = "INFO" if options.verbose else "CRITICAL"
+    return {"loggers": {"console": {"config": {"log_level": level}}}}

@@ -1,0 +1,123 @@
+"""`syncer run`: sync what is due through Dagster, and say what happened."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .command import Commands, Outcome, UsageError, deployment_of, positive, subcommand, table_title
+from .outcomes import RunOutcome, TableOutcome
+from .screen import Column, Screen
+
+if TYPE_CHECKING:
+    from ..assets.table import SyncedTable
+    from ..components.deployment import Deployment
+    from .execution import RunOptions
+
+COLUMNS = (
+    Column("table"),
+    Column("parts", "right"),
+    Column("rows", "right"),
+    Column("files", "right"),
+    Column("queries", "right"),
+    Column("new", "right"),
+    Column("changed", "right"),
+    Column("seconds", "right"),
+    Column("rows/s", "right"),
+    Column("checks"),
+)
+
+
+def add(commands: Commands) -> None:
+    parser = subcommand(
+        commands,
+        "run",
+        "sync what is new, through Dagster",
+        "Sync each table from its source into the lake and the warehouse, with its checks, through Dagster's\n"
+        "execution. Reads what is new. Runs, events and checks are kept where DAGSTER_HOME is set.",
+        "examples:\n  syncer run\n  syncer run --select orders --partition 2024-05-01\n"
+        "  syncer run --select customers --full",
+    )
+    parser.add_argument("--partition", metavar="KEY", help="only this partition; it is re-read whole if it is closed")
+    parser.add_argument("--full", action="store_true", help="re-read whole, and replace what was read before")
+    parser.add_argument("--chunk-rows", type=positive, metavar="N", help="the most rows that one query asks for")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="tables at once, each in a process")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
+    """Sync the selected tables."""
+    deployment, tables = deployment_of(arguments)
+    from .execution import RunOptions
+
+    if arguments.partition is not None:
+        tables = _with_partitions(tables, arguments.partition, named=bool(arguments.select))
+    options = RunOptions(arguments.partition, arguments.full, arguments.chunk_rows, arguments.verbose)
+    outcome = sync(deployment, tables, options, arguments.workers, screen)
+    report(outcome, screen)
+    return Outcome(outcome.ok, outcome.to_json())
+
+
+def sync(
+    deployment: "Deployment", tables: "Sequence[SyncedTable]", options: "RunOptions", workers: int, screen: Screen
+) -> RunOutcome:
+    """Sync these tables, with a progress bar a table."""
+    from .pool import sync_tables
+    from .progress import ProgressBars
+
+    started, outcomes = time.monotonic(), []
+    with ProgressBars(screen, [table_title(table) for table in tables]) as bars:
+        for outcome in sync_tables(deployment, tables, options, workers, bars.hear):
+            bars.end(outcome)
+            outcomes.append(outcome)
+    order = [table_title(table) for table in tables]
+    outcomes.sort(key=lambda outcome: order.index(outcome.table))
+    return RunOutcome(outcomes, time.monotonic() - started)
+
+
+def report(outcome: RunOutcome, screen: Screen) -> None:
+    """What happened, as a table, and each problem as a line on stderr."""
+    screen.table(COLUMNS, [_row(table) for table in outcome.tables])
+    for table in outcome.tables:
+        for check in table.checks:
+            if not check.passed and not check.failed:
+                screen.line(f"! {table.table}: {check.name}: {check.description}", style="yellow")
+    for table in outcome.tables:
+        for problem in table.problems:
+            screen.problem(str(problem))
+
+
+def _row(table: TableOutcome) -> list[object]:
+    rows = table.total("rows", "lake")
+    passed = sum(check.passed for check in table.checks)
+    failed = not table.ok or any(check.failed for check in table.checks)
+    sign = "✗" if failed else "✓" if passed == len(table.checks) else "!"
+    return [
+        table.table,
+        table.partitions,
+        rows,
+        table.total("files", "lake"),
+        table.total("queries", "lake"),
+        table.total("rows_inserted"),
+        table.total("rows_updated"),
+        table.seconds,
+        round(rows / table.seconds) if table.seconds else 0,
+        f"{sign} {passed}/{len(table.checks)}",
+    ]
+
+
+def _with_partitions(tables: "Sequence[SyncedTable]", partition: str, *, named: bool) -> "tuple[SyncedTable, ...]":
+    """The tables that have such a partition. Those named with --select have to. Raises UsageError."""
+    from ..model.errors import ConfigError
+
+    fitting, reasons = [], []
+    for table in tables:
+        try:
+            table.spec.partitions.partition(partition)
+        except ConfigError as error:
+            reasons.append(f"{table_title(table)}: {error.message}; {error.fix}")
+        else:
+            fitting.append(table)
+    if not fitting or (named and reasons):
+        raise UsageError("; ".join(reasons) or "no table is selected", fix="name a partition that the table has")
+    return tuple(fitting)
