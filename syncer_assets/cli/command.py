@@ -35,11 +35,12 @@ class UsageError(ConfigError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended. `body` goes into the JSON object beside `ok`."""
+    """How a command ended. `body` goes into the JSON object beside `ok`; `silent` says that it was written already."""
 
     ok: bool
     body: Mapping[str, object] = field(default_factory=dict)
     code: int | None = None
+    silent: bool = False
 
     @classmethod
     def of_error(cls, error: SyncError, code: int | None = None) -> "Outcome":

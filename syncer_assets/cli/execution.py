@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -72,6 +73,11 @@ def sync_table(
         outcome.problems.append(
             Problem(outcome.table, options.partition, _without_place(str(error), table), error.kind)
         )
+    except Exception as error:  # noqa: BLE001  # a defect in one table's run must leave the other tables
+        if options.verbose:
+            traceback.print_exc()
+        text = redact(f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        outcome.problems.append(Problem(outcome.table, options.partition, text))
     finally:
         listener.reset(token)
         outcome.seconds = round(time.monotonic() - started, 3)
@@ -88,11 +94,10 @@ def due_partitions(deployment: Deployment, table: SyncedTable, options: RunOptio
         if options.partition not in (None, UNPARTITIONED):
             raise ConfigError(f"the table has no partitions, so {options.partition!r} is none", fix="leave it out")
         return [UNPARTITIONED]
-    if options.partition is not None:
-        spec.partitions.partition(options.partition)
-        return [options.partition]
     with deployment.source(spec.source).open() as source:
         keys = partition_keys(source, spec)
+        if options.partition is not None:
+            return [_known(options.partition, keys)]
         if options.full:
             return keys
         lake = deployment.lake.open()
@@ -103,6 +108,13 @@ def due_partitions(deployment: Deployment, table: SyncedTable, options: RunOptio
         if max(lake.seqs(Place(spec.source, spec.table, key)), default=0) > loaded.get(key, 0):
             due.add(key)
     return sorted(due) or keys[-1:]
+
+
+def _known(partition: str, keys: Sequence[str]) -> str:
+    if partition not in keys:
+        there = f"they run from {keys[0]} to {keys[-1]}" if keys else "there are none yet"
+        raise ConfigError(f"there is no partition {partition!r} now", fix=f"name one that is there; {there}")
+    return partition
 
 
 def _sync_partition(
@@ -149,7 +161,11 @@ def _look_after(
     if any(problem.kind in HOPELESS for problem in outcome.problems):
         return
     result = dg.materialize(
-        [maintenance, *freshness], instance=instance, raise_on_error=False, run_config=_quiet(options)
+        [maintenance, *freshness],
+        selection=dg.AssetSelection.assets(maintenance) | dg.AssetSelection.checks(*freshness),
+        instance=instance,
+        raise_on_error=False,
+        run_config=_quiet(options),
     )
     _collect(result, table, None, outcome)
 

@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = redact(f"{type(error).__name__}: {error}".splitlines()[0])
         screen.problem(f"unexpected {text}. Fix: run it again with --verbose and report the traceback")
         outcome = Outcome(False, {"error": {"kind": "unexpected", "message": text}})
-    screen.finish({"ok": outcome.ok, **outcome.body})
+    if not outcome.silent:
+        screen.finish({"ok": outcome.ok, **outcome.body})
     return outcome.code if outcome.code is not None else (DONE if outcome.ok else FAILED)
 
 

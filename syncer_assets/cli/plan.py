@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
 from .command import Commands, Outcome, deployment_of, existing_lake, subcommand, table_title
-from .screen import Column, Screen
+from .screen import Column, Screen, mark
 
 if TYPE_CHECKING:
     from ..assets.table import SyncedTable
     from ..sync.plan import PartitionPlan, TablePlan
 
 COLUMNS = (
-    Column("partition"),
-    Column("why"),
-    Column("above"),
-    Column("up to"),
+    Column("partition", breaks=True),
+    Column("why", breaks=True),
+    Column("above", breaks=True),
+    Column("up to", breaks=True),
     Column("rows", "right"),
     Column("chunks", "right"),
     Column("files", "right"),
@@ -68,7 +68,7 @@ def _show(table: "SyncedTable", planned: "TablePlan", screen: Screen, *, whole: 
     else:
         screen.table(COLUMNS, _rows(planned.partitions, whole=whole))
         first = planned.partitions[0]
-        screen.line(f"  first query, by {first.access}:", style="dim")
+        screen.line(f"  first query, by {first.access}:")
         screen.line(f"    {first.sql}", style="dim")
     _show_types(planned, screen, whole=whole)
     for risk in planned.risks:
@@ -82,7 +82,7 @@ def _rows(partitions: "Sequence[PartitionPlan]", *, whole: bool) -> list[list[ob
     if len(shown) > SHOWN and not whole:
         shown = [*shown[: SHOWN // 2], *shown[-SHOWN // 2 :]]
     rows: list[list[object]] = [
-        [each.partition, each.reason, _mark(each.low), _mark(each.ceiling), each.rows, each.chunks, each.files]
+        [each.partition, each.reason, mark(each.low) or "start", mark(each.ceiling), each.rows, each.chunks, each.files]
         for each in shown
     ]
     if len(shown) < len(partitions):
@@ -91,11 +91,6 @@ def _rows(partitions: "Sequence[PartitionPlan]", *, whole: bool) -> list[list[ob
         sums = [sum(getattr(each, name) for each in partitions) for name in ("rows", "chunks", "files")]
         rows.append([f"{len(partitions)} in all", "", "", "", *sums])
     return rows
-
-
-def _mark(text: str | None) -> str:
-    """A mark without the microseconds that say nothing."""
-    return "start" if text is None else text.replace(".000000Z", "Z").replace("T00:00:00Z", "")
 
 
 def _show_types(planned: "TablePlan", screen: Screen, *, whole: bool) -> None:

@@ -83,8 +83,9 @@ class ProgressBars(AbstractContextManager["ProgressBars"]):
 
     def end(self, outcome: TableOutcome) -> None:
         """A table is done, well or not."""
-        text = "done" if outcome.ok else "failed"
-        rows = f"{outcome.total('rows', 'lake'):,} rows"
+        number = outcome.total("rows", "lake")
+        text = "failed" if not outcome.ok else "done" if number else "nothing new"
+        rows = f"{number:,} rows"
         if self._progress is not None:
             bar = self._bars[outcome.table]
             self._progress.update(bar.task, completed=1.0 if outcome.ok else None, rows=rows, step=text)

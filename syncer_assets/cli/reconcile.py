@@ -23,7 +23,7 @@ COLUMNS = (
     Column("changed", "right"),
     Column("extra", "right"),
     Column("to come", "right"),
-    Column("seconds", "right"),
+    Column("seconds", "right", optional=True),
     Column("equal"),
 )
 

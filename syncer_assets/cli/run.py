@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..model.errors import ConfigError
 from .command import Commands, Outcome, UsageError, deployment_of, positive, subcommand, table_title
 from .outcomes import RunOutcome, TableOutcome
 from .screen import Column, Screen
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("table"),
-    Column("parts", "right"),
+    Column("parts", "right", optional=True),
     Column("rows", "right"),
     Column("files", "right"),
     Column("queries", "right"),
-    Column("new", "right"),
-    Column("changed", "right"),
+    Column("new", "right", optional=True),
+    Column("changed", "right", optional=True),
     Column("seconds", "right"),
     Column("rows/s", "right"),
     Column("checks"),
@@ -108,16 +109,16 @@ def _row(table: TableOutcome) -> list[object]:
 
 def _with_partitions(tables: "Sequence[SyncedTable]", partition: str, *, named: bool) -> "tuple[SyncedTable, ...]":
     """The tables that have such a partition. Those named with --select have to. Raises UsageError."""
-    from ..model.errors import ConfigError
-
-    fitting, reasons = [], []
+    fitting, errors = [], []
     for table in tables:
         try:
             table.spec.partitions.partition(partition)
         except ConfigError as error:
-            reasons.append(f"{table_title(table)}: {error.message}; {error.fix}")
+            errors.append(UsageError(error.message, table=table_title(table), fix=error.fix))
         else:
             fitting.append(table)
-    if not fitting or (named and reasons):
-        raise UsageError("; ".join(reasons) or "no table is selected", fix="name a partition that the table has")
+    if errors and named:
+        raise errors[0]
+    if not fitting:
+        raise UsageError(f"no table has a partition {partition!r}", fix="`syncer watermarks` shows those there are")
     return tuple(fitting)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +13,20 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rich.console import Console
 
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
+
 WIDTH_OF_FILES = 120
+GAP = 2
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: numbers stand to the right, `keep` is never wrapped."""
+    """A column of a table. On a narrow terminal `optional` ones are left out, and those that break are folded."""
 
     title: str
     align: Literal["left", "right"] = "left"
-    keep: bool = True
+    optional: bool = False
+    breaks: bool = False
 
 
 @dataclass
@@ -40,27 +45,32 @@ class Screen:
         return _console(sys.stderr)
 
     def line(self, text: str = "", style: str | None = None) -> None:
-        """A line as it is: no markup is read from it."""
-        self.console.print(text, style=style, markup=False, highlight=False)
+        """A line as it is, no markup is read from it; where it is too long it goes on below its own beginning."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        bare = text.lstrip(" ")
+        self.console.print(Padding(Text(bare, style=style or ""), (0, 0, 0, len(text) - len(bare)), expand=False))
 
     def text(self, text: str) -> None:
         """Text that is not wrapped, for files and pipes."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """A table. Cells that begin with a sign are coloured by it."""
-        from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-        for column in columns:
-            drawn.add_column(
-                column.title, justify=column.align, no_wrap=column.keep, overflow="ellipsis" if column.keep else "fold"
-            )
-        for row in rows:
-            drawn.add_row(*(Text(cell := show(value), style=_style(cell)) for value in row))
+        cells = [[show(value) for value in row] for row in rows]
+        chosen = _fitting(columns, cells, self.console.width)
+        drawn = Table(box=None, header_style="dim", padding=(0, GAP, 0, 0), pad_edge=False)
+        for number in chosen:
+            column = columns[number]
+            drawn.add_column(column.title, justify=column.align, no_wrap=not column.breaks, overflow="fold")
+        for row in cells:
+            drawn.add_row(*(Text(row[number], style=_style(row[number])) for number in chosen))
         self.console.print(drawn)
+        self.console.print()
 
     def problem(self, text: str) -> None:
         """An error, as one line on stderr."""
@@ -99,6 +109,27 @@ def seconds(duration: float | None) -> str:
         if duration >= 2 * size:
             return f"{duration / size:,.0f} {unit}"
     return f"{duration:,.1f} s"
+
+
+def mark(text: str | None) -> str:
+    """A mark for people: a time to the second in UTC, or its day alone at midnight; an id as it is."""
+    if text is None:
+        return ""
+    return _TIME.sub(lambda found: " ".join(part for part in found.groups() if part and part != "00:00:00"), text)
+
+
+def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The numbers of the columns that are shown: optional ones are left out, the last first, until the rest fits."""
+    needed = [
+        max([len(column.title), *(len(row[number]) for row in cells)]) + GAP for number, column in enumerate(columns)
+    ]
+    chosen = list(range(len(columns)))
+    for number in reversed(range(len(columns))):
+        if sum(needed[each] for each in chosen) - GAP <= width:
+            break
+        if columns[number].optional:
+            chosen.remove(number)
+    return chosen
 
 
 def _style(cell: str) -> str:

@@ -2,24 +2,25 @@
 
 import argparse
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .command import Commands, Outcome, subcommand
 from .marks import TableMarks, marks_of
-from .screen import Column, Screen, seconds
+from .screen import Column, Screen, mark, seconds
 
 if TYPE_CHECKING:
     from ..sync.status import PartitionStatus
 
 COLUMNS = (
     Column("table"),
-    Column("partition"),
+    Column("partition", breaks=True),
     Column("rows", "right"),
-    Column("safe"),
-    Column("lag", "right"),
+    Column("safe", breaks=True),
+    Column("lag", "right", optional=True),
     Column("to load", "right"),
-    Column("last load"),
-    Column("checks"),
+    Column("loaded", "right", optional=True),
+    Column("checks", breaks=True),
 )
 
 
@@ -73,10 +74,10 @@ def _row(title: str, part: "PartitionStatus", name: str, red: list[str]) -> list
         title,
         name,
         part.rows,
-        _short(part.safe),
+        mark(part.safe),
         seconds(part.lag_seconds),
         part.pending_manifests,
-        part.last_loaded_at,
+        _ago(part.last_loaded_at),
         f"✗ {', '.join(red)}" if red else "",
     ]
 
@@ -90,14 +91,13 @@ def _sum(marks: TableMarks, red: dict[str, list[str]]) -> list[object]:
         marks.title,
         f"{len(parts)} partitions",
         sum(known) if known else None,
-        _short(parts[-1].safe),
+        mark(parts[-1].safe),
         seconds(lags[-1] if lags else None),
         sum(waiting) if waiting else None,
-        max((part.last_loaded_at for part in parts if part.last_loaded_at), default=None),
+        _ago(max((part.last_loaded_at for part in parts if part.last_loaded_at), default=None)),
         f"✗ {len(red)} partitions" if red else "",
     ]
 
 
-def _short(mark: str | None) -> str | None:
-    """A time to the second, an id as it is."""
-    return mark if mark is None or "T" not in mark else mark[:19].replace("T", " ")
+def _ago(moment: datetime | None) -> str:
+    return f"{seconds((datetime.now(UTC) - moment).total_seconds())} ago" if moment else ""

@@ -4,15 +4,14 @@ import argparse
 
 from .command import Commands, Outcome, subcommand
 from .marks import marks_of
-from .screen import Column, Screen
+from .screen import Column, Screen, mark
 
 COLUMNS = (
     Column("table"),
-    Column("partition"),
-    Column("low"),
-    Column("safe"),
-    Column("high"),
-    Column("proof"),
+    Column("partition", breaks=True),
+    Column("safe", breaks=True),
+    Column("high", breaks=True),
+    Column("proof", optional=True),
     Column("lake", "right"),
     Column("loaded", "right"),
 )
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
     tables = marks_of(arguments, screen)
     for marks in tables:
         for each in marks.partitions:
-            row = [each.low or "start", each.safe, each.high, each.proof, each.seq, each.loaded_seq]
+            row = [mark(each.safe), mark(each.high), each.proof, each.seq, each.loaded_seq]
             rows.append([marks.title, each.partition, *row])
             body.append(
                 {
@@ -52,6 +51,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
                 }
             )
         if not marks.partitions:
-            rows.append([marks.title, "never synced", *[None] * 6])
+            rows.append([marks.title, "never synced", *[None] * 5])
     screen.table(COLUMNS, rows)
     return Outcome(all(marks.error is None for marks in tables), {"watermarks": body})

@@ -179,5 +179,6 @@ def _text_fixes(text: str) -> Iterator[tuple[str, str]]:
     ):
         if fragment in text:
             yield state, FIXES[state]
-    if "Connection refused" in text or "could not translate host name" in text:
+    unknown = ("Connection refused", "could not translate host name", "failed to resolve host")
+    if any(fragment in text for fragment in unknown):
         yield "", "check host and port in the connection's environment variable, and that the server runs"

@@ -134,7 +134,13 @@ class PartitionScheme:
             raise ConfigError(
                 f"{key!r} is no {self.every} partition", fix=f"keys look like {self.first_key()}"
             ) from None
-        edge = None if key == self.first_key() else _edge(start, kind)
+        first = self._time_start()
+        if self._time_key(start) != key or start < first or not _begins(start, self.every, first):
+            raise ConfigError(
+                f"{key!r} does not begin a {self.every} of partitions that start {self.start}",
+                fix=f"keys look like {self.first_key()}",
+            )
+        edge = None if start == first else _edge(start, kind)
         return Partition(key=key, start=edge, end=_edge(_after(start, self.every), kind))
 
 
@@ -148,6 +154,18 @@ def _after(start: datetime, every: Every) -> datetime:
             return start + timedelta(days=7)
         case "month":
             return (start + timedelta(days=32)).replace(day=1)
+
+
+def _begins(start: datetime, every: Every, first: datetime) -> bool:
+    match every:
+        case "hour":
+            return start.minute == 0
+        case "day":
+            return True
+        case "week":
+            return (start - first).days % 7 == 0
+        case "month":
+            return start.day == 1
 
 
 def _edge(moment: datetime, kind: CursorKind) -> date | datetime:

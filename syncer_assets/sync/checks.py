@@ -132,6 +132,13 @@ def _rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: W
             description=f"{unlisted} rows start with none of the listed prefixes: add them to `partitions.prefixes`",
             metadata=dict(counts),
         )
+    if spec.partitions.by == "id" and "highest_id_above_the_sequence" in counts:
+        return CheckResult(
+            "rows_outside_partitions",
+            False,
+            description="rows have ids above the sequence, in no partition: correct the ids, or leave `partitions` out",
+            metadata=dict(counts),
+        )
     odd = bool(future or "highest_id_above_the_sequence" in counts)
     return CheckResult(
         "rows_outside_partitions",

@@ -157,7 +157,8 @@ class _Sync:
         self.emit("ceiling captured", watermark_ceiling=show(capture.ceiling) if capture else None)
         if not self.full or capture is None:
             assert_grown(self.head, capture, partition, self.spec.table)
-        if capture is None or not (self.may_reread or self.may_read_on):
+        reads_nulls = self.spec.null_cursor == "include" and partition.start is None
+        if not reads_nulls and (capture is None or not (self.may_reread or self.may_read_on)):
             return self._nothing_new(report)
         if self.may_reread and self.spec.load == "append" and not self.resolved.key:
             raise ConfigError(
@@ -166,23 +167,30 @@ class _Sync:
                 partition=self.place.partition,
                 fix="name a `key`, or empty the target and the lake's folder of the table first",
             )
+        window = self._open_window(partition, capture)
+        reads_sentinel = window.sentinel is not None and partition.start is None and partition.end is None
+        if not (window.has_news(None if self.may_reread else self.head) or reads_nulls or reads_sentinel):
+            return self._nothing_new(report, window)
+        window = carry(window, self.head, self.spec)
+        server = capture.server if capture else self.identity.server
+        self._read(window, partition, server, report, progress, retry)
+
+    def _open_window(self, partition: Partition, capture: Capture | None) -> Window:
+        if capture is None:
+            return Window(low=None, safe=None, high=None, proof="snapshot")
         forget = self.full and (
             not table_note.belongs(self.note, self.head, self.identity.database)
             or has_shrunk(self.head, capture, partition)
         )
         earlier = () if self.head is None or forget else self.head.captures
         judged = settle(self.source, self.spec, self.resolved, [*earlier, capture], self.emit)
-        window = open_window(partition, self.head, capture, judged, whole=self.may_reread, forget=forget)
-        if not window.has_news(None if self.may_reread else self.head):
-            return self._nothing_new(report)
-        window = carry(window, self.head, self.spec)
-        self._read(window, partition, capture, report, progress, retry)
+        return open_window(partition, self.head, capture, judged, whole=self.may_reread, forget=forget)
 
     def _read(
         self,
         window: Window,
         partition: Partition,
-        capture: Capture,
+        server: str,
         report: SyncReport,
         progress: Callable[[Progress], None] | None,
         retry: Retry,
@@ -213,16 +221,20 @@ class _Sync:
         stats, meter = LoopStats(), ProgressMeter(progress, window.low, window.high)
         sizer = ChunkSizer(spec.chunk, bytes_most=spec.memory_mb * 1024 * 1024 // 2)
         with writer:
-            for read in (base, *_beside(spec, self.resolved, base, window)):
+            for read in (*([base] if window.high else []), *_beside(spec, self.resolved, base, window)):
                 chunks = read_chunks(
-                    self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=capture.server
+                    self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=server
                 )
                 with Prefetch(chunks) as batches:
                     for batch in batches:
                         writer.add(batch) if read is base else writer.add_beside(batch)
                         meter.add(batch.num_rows, writer.page)
-            self._assert_same_table(capture)
-            writer.finish()
+            self._assert_same_table(server)
+            if window.has_news(None if self.may_reread else self.head):
+                writer.finish()
+            elif not writer.finish_unless_same(self.head):
+                report.queries += stats.queries
+                return self._nothing_new(report, window)
         emit(
             "Reached watermark ceiling - sync complete",
             watermark_ceiling=show(window.high),
@@ -273,11 +285,11 @@ class _Sync:
             self.lake, self.place, self.spec, draft, mask=mask, verify=verify, report=report, emit=self.emit
         )
 
-    def _assert_same_table(self, capture: Capture) -> None:
+    def _assert_same_table(self, server: str) -> None:
         """Before the manifest is put: the columns and the server are those that the window was opened with."""
         if resolve(self.spec, self.source.describe(self.spec.table)).columns != self.resolved.columns:
             raise AttemptVoid("its columns changed while it was read", table=self.spec.table)
-        if self.source.identity().server != capture.server:
+        if self.source.identity().server != server:
             raise AttemptVoid("another server answers than at the start", table=self.spec.table)
 
     def _tell(
@@ -303,7 +315,7 @@ class _Sync:
                 queries_saved=report.queries_saved,
             )
 
-    def _nothing_new(self, report: SyncReport) -> None:
+    def _nothing_new(self, report: SyncReport, window: Window | None = None) -> None:
         report.nothing_new = True
         if self.head is not None:
             report.last_seq, report.closed, report.proof = self.head.seq, self.head.closed, self.head.proof
@@ -311,7 +323,7 @@ class _Sync:
         report.checks = [
             CheckResult("row_count", True, description="nothing new to read"),
             CheckResult("reached_ceiling", True, description="nothing new to read"),
-            *checks.standing_checks(self.source, self.spec, self.resolved, self.facts, None),
+            *checks.standing_checks(self.source, self.spec, self.resolved, self.facts, window),
         ]
         self.emit("nothing new to read", safe=report.safe, watermark_ceiling=report.ceiling)
 
@@ -322,7 +334,7 @@ def _beside(spec: TableSpec, resolved: Resolved, base: Read, window: Window) -> 
     if spec.null_cursor == "include" and base.start is None:
         keys = tuple(column for column in resolved.order if column.name in resolved.key)
         reads.append(replace(base, null_cursor=True, order=keys, after=None, upto=None, end=None))
-    if window.sentinel is not None:
+    if window.sentinel is not None and base.start is None and base.end is None:
         reads.append(replace(base, after=window.high, upto=window.sentinel))
     return reads
 

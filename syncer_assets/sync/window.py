@@ -89,7 +89,7 @@ def open_window(
         high=high,
         proof=capture.proof,
         pending=_thinned(pending),
-        sentinel=capture.sentinel if partition.end is None and partition.start is None else None,
+        sentinel=capture.sentinel,
         pinned_seconds=waiting,
     )
 

@@ -73,9 +73,13 @@ class WindowWriter:
         self._write_final(batch)
 
     def finish_unless_same(self, head: Manifest | None) -> bool:
-        """As `finish`, but where `head` has files of the same content, drop what was written. False then."""
+        """As `finish`, but where `head` has files of the same content, drop what was written. False then.
+
+        Of a window without news only the provisional files are compared: rows beside it that did not change.
+        """
         self._sink.close_file()
-        if head is None or _content(self._sink.files, self._draft) != _content(head.files, head):
+        named = () if head is None else [file for file in head.files if file.provisional or not self._cursor]
+        if head is None or _content(self._sink.files, self._draft) != _content(named, head):
             self._commit(self._draft)
             return True
         self._lake.remove([file.path for file in self._sink.take()])
@@ -162,7 +166,7 @@ class WindowWriter:
 
 def _content(files: Sequence[DataFile], manifest: Manifest) -> tuple[object, ...]:
     """What makes two manifests bring the same: mode, columns, and the bytes of their files."""
-    return (manifest.mode, manifest.columns, tuple((file.sha256, file.bytes) for file in files))
+    return (manifest.mode if not manifest.cursor else "", manifest.columns, tuple((file.sha256, file.bytes) for file in files))
 
 
 def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) -> int:

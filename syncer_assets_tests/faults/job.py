@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from syncer_assets.model.partition import PartitionScheme
@@ -19,13 +20,15 @@ from syncer_assets.sync.extract import extract
 from syncer_assets.sync.lake import Lake, open_lake
 from syncer_assets.sync.load import load
 from syncer_assets.sync.pending import partition_keys
-from syncer_assets.sync.retry import Backoff
+from syncer_assets.sync.retry import Backoff, retrying
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets_tests.servers import Database
 
 IMPATIENT = Backoff(base_seconds=0.02, cap_seconds=0.5, budget_seconds=40)
 AT_ONCE = Backoff(base_seconds=0.001, cap_seconds=0.001, budget_seconds=0.001)
 """The first error is the last one."""
+STARTED: list[subprocess.Popen[str]] = []
+"""The children of this test."""
 
 _SMALL = TableSpec(
     source="shop",
@@ -121,7 +124,7 @@ class Opened:
         """Extract every partition of every table that has rows, then load it."""
         syncs, loads = [], []
         for spec in self.job.specs:
-            for key in partition_keys(self.source, spec):
+            for key in retrying(partial(partition_keys, self.source, spec), self.job.backoff):
                 syncs.append(self.extract(spec, key, emit, mode))
                 loads.append(self.load(spec, key, emit))
         return Done(syncs, loads)
@@ -150,11 +153,11 @@ def write(source: Database, round: int) -> None:
         source.execute(statement.removesuffix(";"), {"round": round})
 
 
-def start_worker(job: Job, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen:
+def start_worker(job: Job, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """A child that runs the job, see `worker`; its output is JSON lines."""
     path = folder / f"job-{len(list(folder.glob('job-*')))}.pickle"
     path.write_bytes(pickle.dumps(job))
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-m", "syncer_assets_tests.faults.worker", str(path), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -162,6 +165,8 @@ def start_worker(job: Job, folder: Path, *arguments: str, environment: dict[str,
         env={**os.environ, **(environment or {})},
         cwd=Path(__file__).parents[2],
     )
+    STARTED.append(child)
+    return child
 
 
 def lake_objects(lake: Lake) -> list[str]:

@@ -22,6 +22,7 @@ STEPS = [
     *((ORDERS, "warehouse", event) for event in ("load planned", "epoch taken", "rows staged", "rows merged")),
     *((ORDERS, "warehouse", event) for event in ("ledger written", "load committed")),
     (COUNTRIES, "source", "snapshot opened"),
+    (COUNTRIES, "source", "files written"),
     (COUNTRIES, "warehouse", "ledger written"),
 ]
 
@@ -97,10 +98,10 @@ def _end_sessions(database: Database) -> int:
     """End every session of the engine, and wait until it is gone."""
     return database.scalar(
         "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'syncer_assets'"
+        " WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"
     )
 
 
 def _backends(database: Database) -> list[int]:
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'syncer_assets'"
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"
     return poll(lambda: [row[0] for row in database.execute(query)], deadline_seconds=10)

@@ -46,6 +46,7 @@ SELECT (SELECT array_agg(oid::int8) FROM family), (SELECT bool_or(relkind IN ('v
        (SELECT array_agg(oid::int8) FROM sequence_),
        (SELECT s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle
           FROM pg_sequence s JOIN sequence_ ON sequence_.oid = s.seqrelid LIMIT 1),
+       (SELECT bool_and(has_sequence_privilege(oid, 'SELECT, USAGE')) FROM sequence_),
        pg_is_in_recovery(),
        EXISTS (SELECT 1 FROM pg_subscription_rel r JOIN family ON family.oid = r.srrelid)
   FROM column_
@@ -92,6 +93,7 @@ class Allocation:
     sequences: tuple[int, ...]
     from_sequence: bool
     one_at_a_time: bool
+    sees_sequence: bool
     has_no_locks: bool
     in_recovery: bool
     subscribed: bool
@@ -103,12 +105,13 @@ def allocation(connection: psycopg.Connection, table: str, column: str) -> Alloc
     row = connection.execute(_FACTS, {"schema": schema, "name": name, "column": column}).fetchone()
     if row is None:
         raise ConfigError(f"there is no column {column!r}", table=table, fix="check `cursor` in the YAML")
-    family, no_locks, from_sequence, sequences, single, recovery, subscribed = row
+    family, no_locks, from_sequence, sequences, single, seen, recovery, subscribed = row
     return Allocation(
         relations=tuple(family or ()),
         sequences=tuple(sequences or ()),
         from_sequence=bool(from_sequence and sequences),
         one_at_a_time=bool(single),
+        sees_sequence=bool(seen),
         has_no_locks=bool(no_locks),
         in_recovery=bool(recovery),
         subscribed=bool(subscribed),
@@ -135,6 +138,13 @@ def protection(cursor: CursorColumn, facts: Allocation) -> Protection:
         return Protection(
             "writers_finished", False, "the sequence hands out blocks (CACHE or INCREMENT above 1, or CYCLE)"
         )
+    if not facts.sees_sequence:
+        return Protection(
+            "writers_finished",
+            False,
+            "the role may not read the id's sequence (GRANT SELECT ON SEQUENCE), so an id far above the rest would"
+            " hide the rows that come after it",
+        )
     return Protection("writers_finished", True)
 
 
@@ -147,10 +157,8 @@ def capture(
     if ceiling is None:
         return None
     facts = allocation(connection, spec.table, cursor[0].name)
-    sentinel = allocated = None
-    if cursor[0].kind == "integer" and facts.from_sequence and len(cursor) == 1:
-        allocated = _last_value(connection, facts)
-        ceiling, sentinel = _cap_at(allocated, connection, spec.table, cursor[0].name, ceiling)
+    allocated = _last_value(connection, facts) if _draws_ids(cursor, facts) else None
+    ceiling, sentinel = _cap_at(allocated, connection, spec.table, cursor[0].name, ceiling)
     kind = protection(cursor[0], facts).proof
     moment = source_time(connection, facts)
     return Capture(
@@ -213,6 +221,19 @@ def maximum(connection: psycopg.Connection, table: str, cursor: Sequence[CursorC
         )
     ).fetchone()
     return tuple(row) if row else None
+
+
+def highest_drawn(connection: psycopg.Connection, table: str, cursor: CursorColumn) -> Mark | None:
+    """The maximum without the sentinels above the sequence: the ceiling of a capture made now."""
+    ceiling = maximum(connection, table, [cursor])
+    facts = allocation(connection, table, cursor.name)
+    if ceiling is None or not _draws_ids([cursor], facts):
+        return ceiling
+    return _cap_at(_last_value(connection, facts), connection, table, cursor.name, ceiling)[0]
+
+
+def _draws_ids(cursor: Sequence[CursorColumn], facts: Allocation) -> bool:
+    return cursor[0].kind == "integer" and facts.from_sequence and len(cursor) == 1
 
 
 def _judged(capture: Capture, spec: TableSpec, running: set[str], prepared: set[str], now: datetime) -> Capture:

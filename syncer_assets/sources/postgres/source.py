@@ -14,7 +14,7 @@ from ...drivers import duckdb as duck
 from ...drivers import postgres as pg
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
-from ...model.errors import AttemptVoid, SyncError
+from ...model.errors import AttemptVoid, DbError, SyncError
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
@@ -104,9 +104,9 @@ class PostgresSource:
             return proof.source_time(self._connection, proof.allocation(self._connection, table, cursor))
 
     def maximum(self, table: str, cursor: CursorColumn) -> Scalar | None:
-        """The largest finite cursor value."""
+        """The largest finite cursor value, an id far above its sequence left out."""
         with self._errors("read", table):
-            mark = proof.maximum(self._connection, table, [cursor])
+            mark = proof.highest_drawn(self._connection, table, cursor)
             return mark[0] if mark else None
 
     def count(self, read: Read) -> int:
@@ -157,7 +157,7 @@ class PostgresSource:
                 stream = reader.execute(duck.statement(text)).to_arrow_reader(BATCH_ROWS)
             yield from self._batches(stream, read)
         finally:
-            reader.close()
+            duck.close(reader)
 
     def snapshot(self, read: Read) -> "PostgresSnapshot":
         """A whole-table read whose count comes from the same snapshot (REPEATABLE READ)."""
@@ -258,9 +258,13 @@ class PostgresSnapshot:
 
     def __init__(self, source: PostgresSource, reader: duckdb.DuckDBPyConnection, read: Read, text: str, counting: str):
         self._source, self._reader, self._read, self._text = source, reader, read, text
-        with duck.errors(source.name, table=read.table):
-            reader.execute("BEGIN TRANSACTION")
-            row = reader.execute(duck.statement(counting)).fetchone()
+        try:
+            with duck.errors(source.name, table=read.table):
+                reader.execute("BEGIN TRANSACTION")
+                row = reader.execute(duck.statement(counting)).fetchone()
+        except DbError:
+            duck.close(reader)
+            raise
         self.rows = int(row[0]) if row else 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -271,4 +275,4 @@ class PostgresSnapshot:
 
     def close(self) -> None:
         """End the transaction."""
-        self._reader.close()
+        duck.close(self._reader)

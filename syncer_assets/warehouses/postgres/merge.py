@@ -11,7 +11,7 @@ from . import names
 from .ledger import Counts
 from .names import ORDER
 from .schema import Shape
-from .staging import ROW_BITS, STAGE, Staging, null_key
+from .staging import CHANGES, ROW_BITS, STAGE, Staging, null_key
 
 DUPLICATES_SQL = """
 SELECT count(*) FILTER (WHERE many > 1), count(*) FILTER (WHERE no_key)
@@ -26,32 +26,34 @@ SELECT source, count(*) FROM gone GROUP BY source
 """
 
 CLASSIFY_SQL = """
-SELECT source, verdict, count(*) FROM (
-    SELECT s.{order} >> {bits} AS source, CASE
+WITH verdicts AS MATERIALIZED (
+    SELECT s.{order} AS place, CASE
         WHEN {absent} THEN 'inserted'
         WHEN NOT {changed} THEN 'unchanged'
         WHEN t.{captured_at} > s.{captured_at} THEN 'stale'
         ELSE 'updated' END AS verdict
     FROM {stage} s LEFT JOIN {table} t ON {same_key}
-) rows GROUP BY source, verdict
+), written AS (
+    INSERT INTO {changes} SELECT place FROM verdicts WHERE verdict = 'inserted' OR (verdict = 'updated' AND {updates})
+)
+SELECT place >> {bits}, verdict, count(*) FROM verdicts GROUP BY 1, 2
 """
 
 WRITE_SQL = """
 INSERT INTO {table} AS old ({columns}, {captured_at}) SELECT {staged}, s.{captured_at} FROM {stage} s {only}
 """
 
-ONLY_CHANGED_SQL = """
-LEFT JOIN {table} t ON {same_key} WHERE {absent} OR (t.{captured_at} <= s.{captured_at} AND {changed})
-"""
+ONLY_CHANGED_SQL = "JOIN {changes} c USING ({order})"
 
 ON_CONFLICT_SQL = """
 ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE old.{captured_at} <= excluded.{captured_at}
 """
 
 VERIFY_SQL = """
-SELECT count(*), count(*) FILTER (WHERE {absent} OR (t.{captured_at} < s.{captured_at} AND {changed}))
-FROM {stage} s LEFT JOIN {table} t ON {same_key}
+SELECT count(*), count(*) FILTER (WHERE {absent} OR t.{captured_at} < s.{captured_at})
+FROM {stage} s {only} LEFT JOIN {table} t ON {same_key}
 """
+"""Of the rows that were written. Those left alone were compared by this transaction's own snapshot."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ class Merge:
         inserted, updated, kept = self._classify(counts)
         if not inserted + updated:
             return kept
-        written = self.connection.execute(self._write(inserted, kept, updated)).rowcount
+        written = self.connection.execute(self._write(kept)).rowcount
         if written != inserted + updated:
             raise self._swallowed(inserted + updated - written)
-        return self._verify()
+        return kept + self._verify(kept)
 
     def _deduplicate(self, counts: dict[int, Counts]) -> None:
         row = self.connection.execute(self._sql(DUPLICATES_SQL)).fetchone()
@@ -101,25 +103,23 @@ class Merge:
             totals[verdict] += number
         return totals["inserted"], totals["updated"], totals["unchanged"] + totals["stale"]
 
-    def _write(self, inserted: int, kept: int, updated: int) -> sql.Composed:
-        parts: list[sql.Composable] = [
-            self._sql(WRITE_SQL, only=self._sql(ONLY_CHANGED_SQL if kept and not self.only_new else ""))
-        ]
+    def _write(self, kept: int) -> sql.Composed:
+        insert = self._sql(WRITE_SQL, only=self._only(kept))
         if self.shape.created:
-            return sql.Composed(parts)  # it gets its key afterwards
-        if self.only_new:
-            parts.append(sql.SQL("ON CONFLICT DO NOTHING"))
-        else:
-            parts.append(self._sql(ON_CONFLICT_SQL))
-        return sql.SQL(" ").join(parts)
+            return insert  # the table gets its key afterwards
+        conflict = "ON CONFLICT DO NOTHING" if self.only_new else ON_CONFLICT_SQL
+        return sql.SQL(" ").join([insert, self._sql(conflict)])
 
-    def _verify(self) -> int:
-        row = self.connection.execute(self._sql(VERIFY_SQL)).fetchone()
+    def _verify(self, kept: int) -> int:
+        row = self.connection.execute(self._sql(VERIFY_SQL, only=self._only(kept))).fetchone()
         assert row is not None
-        staged, missing = row
-        if missing and not self.only_new:
+        written, missing = row
+        if missing:
             raise self._swallowed(missing)
-        return staged
+        return written
+
+    def _only(self, kept: int) -> sql.Composed:
+        return self._sql(ONLY_CHANGED_SQL if kept else "")
 
     def _swallowed(self, number: int) -> AssertionFailed:
         return AssertionFailed(
@@ -134,6 +134,8 @@ class Merge:
         return sql.SQL(query).format(  # type: ignore[arg-type]  # the constants above
             table=names.table(self.plan.target),
             stage=STAGE,
+            changes=CHANGES,
+            updates=sql.Literal(not self.only_new),
             key=names.columns(key),
             no_key=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(names.column(k)) for k in key),
             same_key=names.equal(key, "s", "t"),

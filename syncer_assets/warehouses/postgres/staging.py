@@ -19,6 +19,8 @@ from .names import ORDER
 from .schema import Shape, spelt
 
 STAGE = sql.Identifier("pg_temp", "_syncer_stage")
+CHANGES = sql.Identifier("pg_temp", "_syncer_changes")
+"""The `_syncer_order` of the staged rows that a merge has to write."""
 ROW_BITS = 40
 """`_syncer_order` is (number of the extraction, oldest first) << 40 | row: a key's newest version has the highest."""
 SLICE_ROWS = 16_384
@@ -42,13 +44,13 @@ def wires(shape: Shape) -> list[encode.Wire]:
 def stage(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Staging:
     """COPY the live files, cast what pgpq cannot write, assert the count. Raises AssertionFailed, LakeCorrupt."""
     ways = wires(shape)
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(STAGE))
     connection.execute(_create(ways))
+    connection.execute(sql.SQL("CREATE TEMP TABLE _syncer_changes ({} bigint)").format(names.column(ORDER)))
     copied = _copy(connection, plan, shape, ways, into=STAGE, order=True)
     _cast(connection, plan, ways)
     if shape.key:
         connection.execute("SET default_statistics_target = 10")  # of this load's own session: a row count is enough
-        connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(shape.key)))
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns([*shape.key, ORDER])))
     return Staging(tuple(seq for _, seq in _extractions(plan)), _rows(plan), copied)
 
 

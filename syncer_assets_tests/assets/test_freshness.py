@@ -1,0 +1,60 @@
+"""Freshness tells how long rows have been waiting at the source; a quiet source is fresh."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from syncer_assets_tests.assets.conftest import FIRST_ITEMS, JANUARY, NEXT_ITEMS, Shop
+
+
+def freshness(shop: Shop, name: str) -> dg.AssetCheckEvaluation:
+    return shop.check(name, "freshness")
+
+
+def test_a_table_that_was_never_read_is_not_fresh(shop: Shop) -> None:
+    for name in ("prealerts", "items", "countries"):
+        never = freshness(shop, name)
+        assert (never.passed, never.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "never read" in (never.description or "")
+
+
+def test_nothing_waits_once_everything_is_read_however_old_it_is(shop: Shop) -> None:
+    shop.run("prealerts")
+    fresh = freshness(shop, "prealerts")
+    assert fresh.passed
+    assert fresh.metadata["lag_seconds"].value == 0
+    assert fresh.metadata["limit_seconds"].value == timedelta(hours=24).total_seconds()
+
+
+def test_a_row_that_waits_at_the_source_ages(shop: Shop) -> None:
+    shop.run("prealerts")
+    shop.source.execute("INSERT INTO prealerts (id) VALUES (20000)")
+    lag = freshness(shop, "prealerts").metadata["lag_seconds"].value
+    assert isinstance(lag, float)
+    assert 0 < lag < 60
+
+
+def test_a_skipped_partition_is_as_old_as_its_beginning(shop: Shop) -> None:
+    shop.run("orders", JANUARY)
+    old = freshness(shop, "orders")
+    assert not old.passed
+    lag = old.metadata["lag_seconds"].value
+    assert isinstance(lag, float)
+    assert lag > timedelta(days=365).total_seconds()
+
+
+def test_one_new_id_partition_is_young_and_two_were_never_read(shop: Shop) -> None:
+    shop.run("items", FIRST_ITEMS)
+    young = freshness(shop, "items")
+    assert young.passed, young.description
+    shop.run("items", NEXT_ITEMS)
+    assert freshness(shop, "items").metadata["lag_seconds"].value == 0
+    shop.source.execute("INSERT INTO items (id, sku) VALUES (250, 'x'), (350, 'y')")
+    assert not freshness(shop, "items").passed
+
+
+def test_a_table_without_a_cursor_ages_with_its_last_run(shop: Shop) -> None:
+    shop.run("countries")
+    lag = freshness(shop, "countries").metadata["lag_seconds"].value
+    assert isinstance(lag, float)
+    assert lag < 60

@@ -1,0 +1,129 @@
+"""Headless Chromium, worked through its DevTools: opens a page, waits until it shows a text, takes its picture."""
+
+import base64
+import itertools
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from syncer_assets_tests.servers import poll
+
+START_SECONDS = 120
+PAGE_SECONDS = 120
+FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"),
+    *("--disable-component-update", "--no-first-run", "--no-proxy-server", "--hide-scrollbars"),
+    *("--remote-debugging-port=0", "--remote-allow-origins=*"),
+]
+
+
+class Browser:
+    """One window. `with Browser(program) as browser: browser.open(url, "a text that it must show")`."""
+
+    def __init__(self, program: Path, *, width: int = 1600, height: int = 900) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="syncer-browser-", ignore_cleanup_errors=True)
+        self._command = [str(program), *FLAGS, f"--user-data-dir={self._folder.name}", f"--window-size={width},{height}"]
+        self._size = (width, height)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: ClientConnection | None = None
+        self._ids = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [*self._command, "about:blank"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._socket = connect(poll(self._page, START_SECONDS, every_seconds=0.1), max_size=None, proxy=None)
+        self.call("Page.enable")
+        width, height = self._size
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._folder.cleanup()
+
+    def open(self, url: str, *texts: str) -> str:
+        """The text that the page shows when it shows all of these."""
+        self.call("Page.navigate", url=url)
+        return self.wait_for(*texts)
+
+    def wait_for(self, *texts: str) -> str:
+        """The text of the page when it shows all of these. Raises TimeoutError that quotes what it shows instead."""
+        shown = ""
+
+        def shows() -> bool:
+            nonlocal shown
+            shown = self.text()
+            return all(text in shown for text in texts)
+
+        try:
+            poll(shows, PAGE_SECONDS, every_seconds=0.2)
+        except TimeoutError:
+            lacking = [text for text in texts if text not in shown]
+            raise TimeoutError(f"the page does not show {lacking}, but:\n{shown}") from None
+        return shown
+
+    def text(self) -> str:
+        """What a person can read on the page now."""
+        return self.evaluate("document.body ? document.body.innerText : ''") or ""
+
+    def click(self, text: str) -> None:
+        """Clicks the button, link or tab that says just this, once it is there."""
+        found = (
+            "(() => { const all = [...document.querySelectorAll('button, a, [role=tab], [role=menuitem]')];"
+            f" const one = all.find(each => each.innerText && each.innerText.trim() === {json.dumps(text)});"
+            " if (one) one.click(); return !!one; })()"
+        )
+        poll(lambda: self.evaluate(found), PAGE_SECONDS, every_seconds=0.2)
+
+    def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression in the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        return result["result"].get("value")
+
+    def picture(self, path: Path) -> None:
+        """Writes what the window shows as PNG."""
+        shot = self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """One DevTools command and its answer; what the browser tells besides is passed over."""
+        assert self._socket is not None
+        number = next(self._ids)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while (answer := json.loads(self._socket.recv(timeout=PAGE_SECONDS))).get("id") != number:
+            pass
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def _page(self) -> str:
+        """The address of the first page's DevTools; empty while there is none."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"Chromium ended with {self._process.returncode}"
+        port_file = Path(self._folder.name, "DevToolsActivePort")
+        if not port_file.exists() or not (port := port_file.read_text().splitlines()[:1]):
+            return ""
+        try:
+            targets = httpx.get(f"http://127.0.0.1:{port[0]}/json/list", timeout=10, trust_env=False).json()
+        except httpx.HTTPError:
+            return ""
+        return next((target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"), "")
+
+
