@@ -20,27 +20,27 @@ REQUEST_TAG = "syncer/request"
 MAXIMUM_TAG = "syncer/maximum"
 
 
-def lake_request(table: SyncedTable, item: "Pending", after_run: str) -> dg.RunRequest:
-    """A run that syncs a partition into the lake; the warehouse follows by automation.
+def sync_request(table: SyncedTable, item: "Pending", after_run: str) -> dg.RunRequest:
+    """A run that brings a partition into lake and warehouse; maintenance follows by automation, once for many of them.
 
     One run for each state of source and lake, and, as that may fail, for each run that came before.
     """
     return dg.RunRequest(
         run_key=f"{item.fingerprint}:{after_run}",
         partition_key=dagster_partition(table, item.partition),
-        asset_selection=[table.lake_key],
+        asset_selection=[table.lake_key, table.warehouse_key],
+        asset_check_keys=_inline_checks(table),
         tags={ASKED_TAG: "false", **request_tags(table, item.partition), MAXIMUM_TAG: maximum_tag(item.maximum)},
     )
 
 
 def table_request(table: SyncedTable, partition: str, moment: str) -> dg.RunRequest:
     """A run of all of a table's assets with their inline checks. `moment` is the tick that asks."""
-    checks = [*lake_check_specs(table), *warehouse_check_specs(table)]
     return dg.RunRequest(
         run_key=f"{table.lake_key.to_user_string()}:{partition}:{moment}",
         partition_key=dagster_partition(table, partition),
         asset_selection=[table.lake_key, table.warehouse_key, table.maintenance_key],
-        asset_check_keys=[check.key for check in checks],
+        asset_check_keys=_inline_checks(table),
         tags={ASKED_TAG: "false", **request_tags(table, partition)},
     )
 
@@ -53,6 +53,11 @@ def request_tags(table: SyncedTable, partition: str) -> dict[str, str]:
 def maximum_tag(maximum: str) -> str:
     """A cursor's maximum as the tag of a run."""
     return _tag(maximum)
+
+
+def _inline_checks(table: SyncedTable) -> list[dg.AssetCheckKey]:
+    """Named, so that the standalone checks do not ride along."""
+    return [check.key for check in (*lake_check_specs(table), *warehouse_check_specs(table))]
 
 
 def _tag(text: str) -> str:

@@ -5,6 +5,7 @@ partitions that have something to read. It keeps no cursor: lake and run history
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from ..resources.lake import LAKE_RESOURCE
 from ..resources.lookup import lake_of, source_of
 from ..resources.source import source_resource
 from .partitions import add_partitions, is_dynamic
-from .requests import ASSET_JOB, MAXIMUM_TAG, lake_request, maximum_tag, request_tags
+from .requests import ASSET_JOB, MAXIMUM_TAG, maximum_tag, request_tags, sync_request
 from .table import SyncedTable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..sync.pending import Pending
 
 INTERVAL_SECONDS = 30
-REQUESTS_PER_TICK = 100
+REQUESTS_PER_TICK = 50
 WAIT_AT_MOST_SECONDS = 900.0
 RUNS_REMEMBERED = 8
 
@@ -65,7 +66,7 @@ def look_for_new_rows(
     for table, keys in added:
         context.log.info(f"{table.lake_key.to_user_string()}: {len(keys)} new partitions, up to {keys[-1]}")
     return dg.SensorResult(
-        run_requests=requests[:REQUESTS_PER_TICK],
+        run_requests=_in_turn(requests)[:REQUESTS_PER_TICK],
         dynamic_partitions_requests=[add_partitions(table, keys) for table, keys in added],
         skip_reason=None if requests else _nothing_to_do(len(due), errors),
     )
@@ -119,7 +120,7 @@ def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") 
         dg.RunsFilter(tags=request_tags(table, item.partition)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
     )
     if not records:
-        return lake_request(table, item, "first")
+        return sync_request(table, item, "first")
     if any(not record.dagster_run.is_finished for record in records):
         return None
     repeats = 0
@@ -131,12 +132,23 @@ def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") 
     ended = records[0].end_time or records[0].create_timestamp.timestamp()
     if time.time() - ended < wait_seconds(repeats):
         return None
-    return lake_request(table, item, records[0].dagster_run.run_id[:8])
+    return sync_request(table, item, records[0].dagster_run.run_id[:8])
 
 
 def wait_seconds(repeats: int) -> float:
     """How long after the last of `repeats` runs for the same state the next one is requested: 30 s, 90 s, 210 s .."""
     return min(INTERVAL_SECONDS * (2**repeats - 1), WAIT_AT_MOST_SECONDS)
+
+
+def _in_turn(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
+    """The first partition of each table, then the second: a table with many of them holds up no other."""
+    turn: Counter[dg.AssetKey] = Counter()
+    turns = []
+    for request in requests:
+        assert request.asset_selection
+        turns.append(turn[request.asset_selection[0]])
+        turn[request.asset_selection[0]] += 1
+    return [request for _, request in sorted(zip(turns, requests, strict=True), key=lambda pair: pair[0])]
 
 
 def _nothing_to_do(due: int, errors: Sequence[SyncError]) -> dg.SkipReason:

@@ -79,14 +79,15 @@ def _rounds(deployment: "Deployment", shop: "Shop", arguments: argparse.Namespac
     from .execution import RunOptions
 
     demo, options = _Demo(), RunOptions(verbose=arguments.verbose)
-    screen.line("\nRound 1: everything, from the beginning", style="bold")
+    screen.line("Round 1: everything, from the beginning", style="bold")
     demo.rounds["first"] = sync(deployment, deployment.tables, options, arguments.workers, screen)
     report(demo.rounds["first"], screen)
     screen.line("Round 2: what is new, while a thousand orders a second keep coming", style="bold")
     demo.rounds["busy"], demo.ceiling = _busy_round(deployment, shop, options, screen)
     report(demo.rounds["busy"], screen)
     _say_ceiling(demo.ceiling, screen)
-    screen.line("\nRound 3: the orders that came meanwhile", style="bold")
+    screen.line()
+    screen.line("Round 3: the orders that came meanwhile", style="bold")
     demo.rounds["quiet"] = sync(deployment, deployment.select([BUSY]), options, 1, screen)
     report(demo.rounds["quiet"], screen)
     screen.line("Source and warehouse, row by row", style="bold")

@@ -29,6 +29,9 @@ Tell = Callable[[str, dict[str, object]], None]
 HOPELESS = ("config", "database")
 """Kinds of errors after which the table's other partitions are not tried: they would fail alike, and slowly."""
 
+INTERRUPTED = "DagsterExecutionInterruptedError"
+"""What Dagster makes of a Ctrl-C in a step; it ends the step only."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -66,7 +69,8 @@ def sync_table(
             tell("partition", {"key": key, "number": number, "total": len(keys)})
             if not _sync_partition(deployment, table, key, options, instance, outcome):
                 break
-        if outcome.partitions:
+        loaded = table.warehouse_key.to_user_string()
+        if any(asset.key == loaded for asset in outcome.assets):
             tell("maintenance", {})
             _look_after(deployment, table, options, instance, outcome)
     except SyncError as error:
@@ -158,8 +162,6 @@ def _look_after(
     """Maintenance and freshness: once a table, whatever the number of its partitions."""
     maintenance = deployment.assets(table)[-1]
     freshness = [check for check in deployment.checks(table) if any(key.name == FRESHNESS for key in check.check_keys)]
-    if any(problem.kind in HOPELESS for problem in outcome.problems):
-        return
     result = dg.materialize(
         [maintenance, *freshness],
         selection=dg.AssetSelection.assets(maintenance) | dg.AssetSelection.checks(*freshness),
@@ -204,6 +206,8 @@ def _failed_steps(
         if event.event_type != dg.DagsterEventType.STEP_FAILURE:
             continue
         data = event.step_failure_data
+        if data.error is not None and data.error.cls_name == INTERRUPTED:
+            raise KeyboardInterrupt
         said = data.user_failure_data
         if said is not None and said.description:
             kind = said.metadata.get("error_kind")

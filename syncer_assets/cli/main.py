@@ -1,9 +1,11 @@
 """Reads the command line, runs a command, and turns its outcome into output and an exit code."""
 
 import argparse
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from .. import __version__
 from ..model.errors import SyncError
@@ -13,6 +15,8 @@ from .redact import redact
 from .screen import Screen
 
 COMMANDS = (demo, run, discover, plan, status, watermarks, doctor, reconcile, adopt)
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 EPILOG = """\
 Every command takes --defs DIR (else $SYNCER_DEFS, else the shipped demo shop), --select TABLE.. and --json.
@@ -28,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what Dagster warns of is for those who write code with it
     try:
-        outcome = arguments.run(arguments, screen)
+        with interruptible():
+            outcome = arguments.run(arguments, screen)
     except UsageError as error:
         screen.problem(str(error))
         outcome = Outcome.of_error(error, code=MISUSED)
@@ -47,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not outcome.silent:
         screen.finish({"ok": outcome.ok, **outcome.body})
     return outcome.code if outcome.code is not None else (DONE if outcome.ok else FAILED)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C, a lost terminal and `kill` all end a command in order: as KeyboardInterrupt, so that servers stop."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,10 +4,13 @@
 """
 
 import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from .outcomes import Problem, TableOutcome
 Message = tuple[str, str, dict[str, object]]
 TellOf = Callable[[str, str, dict[str, object]], None]
 """`tell(table title, event, fields)`."""
+
+HELLO = "worker started"
 
 
 def sync_tables(
@@ -40,9 +45,12 @@ def sync_tables(
 def _in_processes(
     deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, workers: int, tell: TellOf
 ) -> Iterator[TableOutcome]:
+    with open_instance():
+        pass  # makes the tables of a new DAGSTER_HOME: workers would race to
     context = multiprocessing.get_context("spawn")
     messages: Queue[Message | None] = context.Queue()
-    listening = threading.Thread(target=_listen, args=(messages, tell), name="progress", daemon=True)
+    workers_seen: list[int] = []
+    listening = threading.Thread(target=_listen, args=(messages, tell, workers_seen), name="progress", daemon=True)
     listening.start()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (str(deployment.folder), messages))
     try:
@@ -51,6 +59,11 @@ def _in_processes(
         }
         for future in as_completed(futures):
             yield _outcome(future, futures[future])
+    except BaseException:
+        for pid in workers_seen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         messages.put(None)
@@ -65,9 +78,12 @@ def _outcome(future: Future[TableOutcome], table: SyncedTable) -> TableOutcome:
         return TableOutcome(table_title(table), problems=[Problem(table_title(table), None, text, "worker_killed")])
 
 
-def _listen(messages: "Queue[Message | None]", tell: TellOf) -> None:
+def _listen(messages: "Queue[Message | None]", tell: TellOf, workers: list[int]) -> None:
     while (message := messages.get()) is not None:
-        tell(*message)
+        if message[1] == HELLO:
+            workers.append(int(str(message[2]["pid"])))
+        else:
+            tell(*message)
 
 
 class _Worker:
@@ -81,6 +97,7 @@ def _start_worker(folder: str, messages: "Queue[Message | None]") -> None:
     import warnings
 
     warnings.simplefilter("ignore")
+    messages.put(("", HELLO, {"pid": os.getpid()}))
     _Worker.deployment, _Worker.messages = load_deployment(Path(folder)), messages
 
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from ..assets.inline_checks import lake_check_specs, warehouse_check_specs
 from ..assets.table import SyncedTable
 from ..model.partition import UNPARTITIONED
 from .command import table_title
 from .execution import open_instance
 
-EVALUATIONS_MOST = 2_000
+EVALUATIONS_MOST = 1_000
+PARTITION_TAG = "dagster/partition"
+EVALUATED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 
 
 def red_checks(tables: Sequence[SyncedTable]) -> dict[str, dict[str, list[str]]]:
@@ -20,31 +23,29 @@ def red_checks(tables: Sequence[SyncedTable]) -> dict[str, dict[str, list[str]]]
     """
     if not os.environ.get("DAGSTER_HOME"):
         return {}
-    found: dict[str, dict[str, list[str]]] = {}
     with open_instance() as instance:
-        for table in tables:
-            red = _red_checks_of(instance, table)
-            if red:
-                found[table_title(table)] = red
-    return found
+        found = {table_title(table): _red_checks_of(instance, table) for table in tables}
+    return {title: red for title, red in found.items() if red}
 
 
 def _red_checks_of(instance: dg.DagsterInstance, table: SyncedTable) -> dict[str, list[str]]:
-    latest: dict[tuple[str, str], bool] = {}
-    for key in (table.lake_key, table.warehouse_key):
-        records = instance.get_event_records(
-            dg.EventRecordsFilter(event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, asset_key=key),
-            limit=EVALUATIONS_MOST,
-        )
-        for record in records:  # the newest first
-            event = record.event_log_entry.dagster_event
-            if event is None:
-                continue
-            check = event.asset_check_evaluation_data
-            place = (check.partition or UNPARTITIONED, f"{key.path[0]}:{check.check_name}")
-            latest.setdefault(place, check.passed)
     red: dict[str, list[str]] = {}
-    for (partition, name), passed in latest.items():
-        if not passed:
-            red.setdefault(partition, []).append(name)
+    for spec in (*lake_check_specs(table), *warehouse_check_specs(table)):
+        for partition, passed in _latest(instance, spec.key).items():
+            if not passed:
+                red.setdefault(partition, []).append(f"{spec.asset_key.path[0]}:{spec.name}")
     return red
+
+
+def _latest(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dict[str, bool]:
+    """Whether a check passed when it was last made, by partition: that is in the tags of the run."""
+    history = instance.event_log_storage.get_asset_check_execution_history(check, limit=EVALUATIONS_MOST)
+    runs = list({record.run_id for record in history})
+    tags = {run.run_id: run.tags for run in instance.get_runs(dg.RunsFilter(run_ids=runs))} if runs else {}
+    latest: dict[str, bool] = {}
+    for record in history:  # the newest first
+        entry = record.event
+        if entry is not None and entry.dagster_event is not None and entry.dagster_event.event_type == EVALUATED:
+            partition = tags.get(record.run_id, {}).get(PARTITION_TAG, UNPARTITIONED)
+            latest.setdefault(partition, entry.dagster_event.asset_check_evaluation_data.passed)
+    return latest

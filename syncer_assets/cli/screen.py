@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -45,12 +46,11 @@ class Screen:
         return _console(sys.stderr)
 
     def line(self, text: str = "", style: str | None = None) -> None:
-        """A line as it is, no markup is read from it; where it is too long it goes on below its own beginning."""
-        from rich.padding import Padding
-        from rich.text import Text
-
-        bare = text.lstrip(" ")
-        self.console.print(Padding(Text(bare, style=style or ""), (0, 0, 0, len(text) - len(bare)), expand=False))
+        """A line as it is, no markup is read from it; on a terminal a long one goes on below its own beginning."""
+        if self.console.is_terminal:
+            margin = " " * (len(text) - len(text.lstrip(" ")))
+            text = fill(text, self.console.width, subsequent_indent=margin, break_on_hyphens=False) or text
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def text(self, text: str) -> None:
         """Text that is not wrapped, for files and pipes."""

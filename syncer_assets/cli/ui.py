@@ -30,7 +30,6 @@ def serve(folder: Path, port: int, screen: Screen) -> bool:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             start_new_session=True,  # Ctrl-C comes to us, and we end it in order
         )
-    stop = signal.signal(signal.SIGTERM, _interrupt)
     try:
         if not _answers(process, port):
             screen.problem(f"the UI did not start. Fix: its log says why: {log}")
@@ -40,15 +39,10 @@ def serve(folder: Path, port: int, screen: Screen) -> bool:
         screen.problem(f"the UI ended by itself. Fix: its log says why: {log}")
         return False
     except KeyboardInterrupt:
-        screen.line("\nending the UI, the daemon and PostgreSQL")
+        screen.line("ending the UI, the daemon and PostgreSQL")
         return True
     finally:
-        signal.signal(signal.SIGTERM, stop)
         _end(process)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:

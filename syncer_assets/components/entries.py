@@ -3,6 +3,7 @@
 from typing import Literal
 
 import dagster as dg
+import pydantic
 from pydantic import Field
 
 from ..assets.table import Cron
@@ -152,6 +153,12 @@ class TableEntry(dg.Resolvable, dg.Model):
     )
     group: str | None = Field(default=None, description="The asset group in the UI.")
     owners: list[str] | None = Field(default=None, description='Owners, as e-mail addresses or "team:name".')
+
+    @classmethod
+    def resolve_from_model(cls, context: dg.ResolutionContext, model: pydantic.BaseModel) -> "TableEntry":
+        """As Dagster does it, but templates are looked for once an entry, not in each field: seconds for 500 tables."""
+        raw = model.model_dump(by_alias=True, exclude_unset=True)
+        return cls.model_validate(context.resolve_value(raw) if "{{" in repr(raw) else raw)
 
     def to_spec(self, source: str) -> TableSpec:
         """The engine's form."""

@@ -53,6 +53,11 @@ def _is_timezone(text: str) -> bool:
     return _is_schedule("0 0 * * *", text)
 
 
+def _is_duration(text: str) -> bool:
+    parse_duration(text)
+    return True
+
+
 def _is_positive(number: float) -> bool:
     return number > 0
 
@@ -75,7 +80,7 @@ def _is_lake_url(text: str) -> bool:
 
 _TOO_SMALL = "{} is too small: write a number above 0"
 
-Duration = Annotated[str, _accept(parse_duration, "")]
+Duration = Annotated[str, _accept(_is_duration, "")]
 CronExpression = Annotated[str, _accept(_is_cron, '{} is no cron expression: write its five fields, as in "0 2 * * *"')]
 Timezone = Annotated[str, _accept(_is_timezone, '{} is no time zone: write a name, as in "Europe/Berlin"')]
 PositiveInt = Annotated[int, _accept(_is_positive, _TOO_SMALL)]

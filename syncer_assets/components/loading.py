@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -43,7 +44,10 @@ def load_tree(folder: Path | None = None) -> tuple[dg.ComponentTree, dg.Definiti
     chosen = defs_folder(folder)
     tree = component_tree(chosen)
     try:
-        return tree, tree.build_defs(chosen)
+        with warnings.catch_warnings():
+            # What Dagster says of its own use of itself, a line for each asset. Of our use it may speak.
+            warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dagster\.")
+            return tree, tree.build_defs(chosen)
     except Exception:  # whatever Dagster raises: if the YAML explains it, that is the better story
         from .diagnosis import diagnose
 

@@ -55,7 +55,7 @@ class Comparison:
 def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target) -> Comparison:
     """One scan a side; keys only of the buckets that differ. Columns that are hashed on the way are left out.
 
-    Raises ConfigError where the table has no key: then a changed row cannot be told from another one.
+    Without a key whole rows are compared: a changed one is missing and extra. Raises ConfigError for a hashed key.
     """
     started = time.monotonic()
     facts = source.describe(spec.table)
@@ -76,6 +76,8 @@ def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Targe
         pending = _pending(source, warehouse, spec, resolved, target, columns, key, [*absent, *other])
         missing = sum(1 for k in absent if k not in pending)
         changed = sum(1 for k in other if k not in pending)
+        if not (resolved.key or absent or other or extra):
+            missing, extra = _copies(left, right)
         waiting = len(pending)
     return Comparison(
         table=spec.table,
@@ -100,6 +102,12 @@ def _comparable_key(spec: TableSpec, resolved: Resolved, columns: Sequence[Colum
     if resolved.key:
         raise ConfigError("the key is hashed, so rows cannot be matched", table=spec.table, fix="leave the key plain")
     return tuple(column.name for column in columns)
+
+
+def _copies(left: dict[int, tuple[int, int]], right: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """(missing, extra) where both sides have the same rows, but not as often: that only tables without a key can."""
+    more = [left.get(bucket, (0, 0))[0] - right.get(bucket, (0, 0))[0] for bucket in left.keys() | right.keys()]
+    return sum(n for n in more if n > 0), -sum(n for n in more if n < 0)
 
 
 def _pending(

@@ -46,8 +46,8 @@ def test_the_metadata_is_plain_numbers_and_the_columns(shop: Shop) -> None:
 
 def test_the_source_table_is_observed_with_its_columns_and_the_cursors_index(shop: Shop) -> None:
     result = shop.run("orders", JANUARY)
-    observed = {event.asset_key.to_user_string(): event for event in result.get_asset_observation_events()}
-    data = observed["source/shop/orders"].asset_observation_data.asset_observation.metadata
+    observed = {str(event.asset_key): event for event in result.get_asset_observation_events()}
+    data = observed[str(shop.table("orders").source_key)].asset_observation_data.asset_observation.metadata
     assert data["cursor_index"].value == "(updated_at, id)"
     assert data["primary_key"].value == "id"
     schema = data["dagster/column_schema"].value

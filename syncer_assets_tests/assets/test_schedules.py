@@ -46,7 +46,11 @@ def tick(
         data = schedule.evaluate_tick(context)
     requests = list(data.run_requests or [])
     assert len({request.run_key for request in requests}) == len(requests)
-    return {(request.asset_selection[0].path[-1], request.partition_key): request for request in requests}  # type: ignore[index]  # each has one
+    found = {}
+    for request in requests:
+        assert request.asset_selection
+        found[request.asset_selection[0].path[-1], request.partition_key] = request
+    return found
 
 
 def test_a_tick_requests_the_current_and_every_pending_partition(

@@ -55,8 +55,16 @@ def ticks(shop: Shop) -> Ticks:
     return Ticks(shop)
 
 
+def asked_in_order(requests: list[dg.RunRequest]) -> list[tuple[str, str | None]]:
+    found = []
+    for request in requests:
+        assert request.asset_selection
+        found.append((request.asset_selection[0].to_user_string(), request.partition_key))
+    return found
+
+
 def asked(requests: list[dg.RunRequest]) -> set[tuple[str, str | None]]:
-    return {(request.asset_selection[0].to_user_string(), request.partition_key) for request in requests}  # type: ignore[index]  # each has one
+    return set(asked_in_order(requests))
 
 
 def test_the_implicit_job_has_the_name_that_the_sensor_targets(ticks: Ticks) -> None:
@@ -81,6 +89,22 @@ def test_the_first_tick_asks_for_every_partition_that_has_rows(ticks: Ticks) -> 
     assert partitions == {JANUARY, FEBRUARY, FIRST_ITEMS, NEXT_ITEMS, None}
 
 
+def test_lake_and_warehouse_are_asked_for_together_without_the_costly_checks(ticks: Ticks) -> None:
+    for request in ticks.tick():
+        keys = [key.path[0] for key in request.asset_selection or []]
+        assert keys == ["lake", "analytics"]
+        assert {check.name for check in request.asset_check_keys or []}.isdisjoint({"checksum", "freshness"})
+
+
+def test_a_table_with_many_partitions_holds_up_no_other(ticks: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "REQUESTS_PER_TICK", 3)
+    assert [table for table, _ in asked_in_order(ticks.tick())] == [
+        "lake/shop/orders",
+        "lake/shop/items",
+        "lake/shop/prealerts",
+    ]
+
+
 def test_the_same_state_is_the_same_request(ticks: Ticks) -> None:
     """Dagster makes one run of a run key."""
     first, second = ({request.run_key for request in ticks.tick()} for _ in range(2))
@@ -96,8 +120,8 @@ def test_nothing_is_asked_for_once_everything_is_read(ticks: Ticks) -> None:
 
 def test_a_new_row_asks_for_its_partition_only(ticks: Ticks) -> None:
     for request in ticks.tick():
-        ticks.carry_out(request)
-    ticks.shop.source.execute("INSERT INTO items (id, sku) VALUES (250, 'late')")
+        assert ticks.carry_out(request).success
+    ticks.shop.source.execute("SELECT setval('items_id_seq', 249); INSERT INTO items (sku) VALUES ('late')")
     requests = [request for request in ticks.tick() if "items" in str(request.run_key)]
     assert asked(requests) == {("lake/shop/items", NEXT_ITEMS), ("lake/shop/items", "000000000200-000000000299")}
 

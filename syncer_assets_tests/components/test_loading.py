@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -133,3 +134,17 @@ def test_tables_of_one_source_in_two_files_are_watched_by_one_sensor(tmp_path: P
     assert sorted(sensor.name for sensor in definitions.sensors or []) == ["automation", "new_rows__shop"]
     names = [table.name for table in load_deployment(folder).tables]
     assert names == ["other_orders", "public_orders", "items", "codes", "countries"]
+
+
+def test_templates_are_resolved_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_ROWS", "7")
+    tables = """
+    - table: "public.{{ env.TEST_NAME or 'orders' }}"
+      cursor: id
+      chunk: {rows: "{{ env('TEST_ROWS') }}"}
+      late_commit_lag: "{{ env('TEST_LAG', '2m') }}"
+    """
+    (table,) = load_deployment(write_defs(tmp_path / "defs", tables)).tables
+    assert table.spec.table == "public.orders"
+    assert table.spec.chunk.rows == 7
+    assert table.spec.late_commit_lag == timedelta(minutes=2)

@@ -95,7 +95,7 @@ class Footprint:
 
 
 def _manifests(lake: Lake, objects: Sequence[str], spec: TableSpec) -> dict[str, list[dict[str, Any]]]:
-    """The manifests of a table by partition, in order, with the hash of each object's bytes. I3: no number is missing."""
+    """The manifests of a table by partition, with the hash of each object's bytes. I3: no number is missing."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     prefix = f"{quote(spec.source)}/{quote(spec.table)}/"
     for path in objects:
@@ -172,7 +172,9 @@ def _assert_ledger(
     where = f"{target.name} {partition}"
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1)), f"I3: the ledger of {where} has {rows}"
     assert len(rows) <= len(manifests), f"{where}: the ledger is ahead of the lake"
-    assert [mark[0] for mark in marks] == ([len(rows)] if rows else []), f"I3: {where}: watermark {marks}, ledger {rows}"
+    assert [mark[0] for mark in marks] == ([len(rows)] if rows else []), (
+        f"I3: {where}: watermark {marks}, ledger {rows}"
+    )
     if converged:
         assert len(rows) == len(manifests), f"{where}: {len(rows)} of {len(manifests)} manifests are loaded"
     for (seq, sha256, superseded_by, rows_in, accounted), manifest in zip(rows, manifests, strict=False):
@@ -196,7 +198,7 @@ def _live_rows(
 
 
 def _assert_target(lake: Lake, warehouse: Database, target: Target) -> None:
-    """The registered identity is the table's; what the ledger says was inserted less deleted is there: once, not twice."""
+    """The registered identity is the table's; inserted less deleted, by the ledger, is there: once, not twice."""
     generation = json.loads(bytes(obstore.get(lake.store, "_lake.json").bytes()))["generation"]
     registered = warehouse.execute(
         "SELECT lake_generation, target_oid FROM _syncer.targets WHERE target_name = %s", [target.name]
@@ -206,7 +208,8 @@ def _assert_target(lake: Lake, warehouse: Database, target: Target) -> None:
         return
     assert registered == [(generation, oid)], f"{target.name}: registered {registered}, is {(generation, oid)}"
     counted = warehouse.scalar(
-        "SELECT COALESCE(sum(rows_inserted - rows_deleted), 0)::int FROM _syncer.loads WHERE target_name = %s", [target.name]
+        "SELECT COALESCE(sum(rows_inserted - rows_deleted), 0)::int FROM _syncer.loads WHERE target_name = %s",
+        [target.name],
     )
     there = warehouse.scalar(f"SELECT count(*) FROM {_text(target.name)}")
     assert there == counted, f"{target.name} has {there} rows, its ledger counted {counted}"
@@ -235,7 +238,9 @@ def _assert_same_rows(
         for database, table in ((source, spec.table), (warehouse, target.name))
     )
     lost, extra = here - there, there - here
-    assert not lost, f"I1: {lost.total()} of {here.total()} rows of {spec.table} are not in the warehouse: {_some(lost)}"
+    assert not lost, (
+        f"I1: {lost.total()} of {here.total()} rows of {spec.table} are not in the warehouse: {_some(lost)}"
+    )
     assert not extra, f"I6: the warehouse has {extra.total()} rows of {spec.table} too many: {_some(extra)}"
     left, right = PostgresSource("oracle", source.dsn), PostgresWarehouse("oracle", warehouse.dsn)
     try:
@@ -256,7 +261,9 @@ def _assert_nothing_left_over(warehouse: Database) -> None:
         )
 
     def staging_is_gone() -> bool:
-        return not warehouse.scalar("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '\\_syncer\\_%%'", [])
+        return not warehouse.scalar(
+            "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '\\_syncer\\_%%'", []
+        )
 
     poll(sessions_ended, deadline_seconds=20)
     poll(staging_is_gone, deadline_seconds=20)

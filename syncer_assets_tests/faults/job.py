@@ -46,7 +46,10 @@ SPECS = (ORDERS, ITEMS, EVENTS, COUNTRIES)
 
 _TABLES = """
 CREATE TABLE orders (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, status text, total numeric(12, 2), updated_at timestamptz NOT NULL
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    status text,
+    total numeric(12, 2),
+    updated_at timestamptz NOT NULL
 );
 CREATE INDEX ON orders (updated_at);
 INSERT INTO orders (status, total, updated_at)
@@ -153,7 +156,9 @@ def write(source: Database, round: int) -> None:
         source.execute(statement.removesuffix(";"), {"round": round})
 
 
-def start_worker(job: Job, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start_worker(
+    job: Job, folder: Path, *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """A child that runs the job, see `worker`; its output is JSON lines."""
     path = folder / f"job-{len(list(folder.glob('job-*')))}.pickle"
     path.write_bytes(pickle.dumps(job))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Thread
 from urllib.parse import urlsplit
 
 import psycopg
@@ -11,7 +12,7 @@ from syncer_assets.model.table import TableSpec
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import COUNTRIES, EVENTS, ORDERS, Job, target_of, write
 from syncer_assets_tests.faults.proxy import Cut, Proxy
-from syncer_assets_tests.servers import Database
+from syncer_assets_tests.servers import Database, poll
 
 COMMIT = b"COMMIT\0"
 
@@ -25,7 +26,7 @@ def proxy(warehouse_db: Database) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def proxied(job: Job, proxy: Proxy, warehouse_db: Database) -> Job:
+def proxied(job: Job, proxy: Proxy, warehouse_db: Database) -> Iterator[Job]:
     """The job, its warehouse behind the proxy. Loopback asks for a password, which a role of its own has."""
     role = f"loader_{warehouse_db.name}"
     warehouse_db.execute(f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'through-the-proxy'")
@@ -55,7 +56,7 @@ def test_a_lost_reply_to_commit_is_resolved_by_the_ledger(
             assert events.count("COMMIT took effect, the ledger says") == (1 if cut == "after" else 0)
             assert not report.nothing_new
             assert report.rows == warehouse_db.scalar(
-                "SELECT sum(rows_in)::int FROM _syncer.loads WHERE loaded_at = (SELECT max(loaded_at) FROM _syncer.loads)"
+                "SELECT sum(rows_in)::int FROM _syncer.loads GROUP BY loaded_at ORDER BY loaded_at DESC LIMIT 1"
             )
             assert_invariants(source_db, opened.lake, warehouse_db, [(spec, target_of(spec))])
             write(source_db, round)
@@ -64,8 +65,8 @@ def test_a_lost_reply_to_commit_is_resolved_by_the_ledger(
 def test_a_session_that_the_server_still_holds_is_waited_for(
     proxied: Job, proxy: Proxy, source_db: Database, warehouse_db: Database
 ) -> None:
-    """Half-open: the server keeps the transaction and its lock; only when it has ended does the ledger tell the truth."""
-    waited = []
+    """Half-open: the server keeps the transaction and its lock; the ledger tells the truth when it has ended."""
+    waited: list[int] = []
 
     def emit(event: str, **fields: object) -> None:
         if event == "ledger written" and not proxy.cuts:
@@ -73,13 +74,9 @@ def test_a_session_that_the_server_still_holds_is_waited_for(
             watcher.start()
 
     def release_when_somebody_waits() -> None:
-        from syncer_assets_tests.servers import poll
-
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         waited.append(poll(lambda: warehouse_db.scalar(query), deadline_seconds=30))
         proxy.release()
-
-    from threading import Thread
 
     watcher = Thread(target=release_when_somebody_waits)
     with proxied.only(ORDERS).opened() as opened:

@@ -132,7 +132,9 @@ def test_a_dropped_target_is_told(made_anew: bool, opened: Opened, warehouse_db:
         warehouse_db.execute("DROP TABLE shop.orders")
     write(source_db, 1)
     opened.extract(ORDERS)
-    with pytest.raises(IdentityChanged, match=r"shop\.orders: the warehouse table (was dropped|is another one).*--full"):
+    with pytest.raises(
+        IdentityChanged, match=r"shop\.orders: the warehouse table (was dropped|is another one).*--full"
+    ):
         opened.load(ORDERS)
     assert not made_anew or warehouse_db.scalar("SELECT count(*) FROM shop.orders") == 0
     assert warehouse_db.scalar("SELECT max(seq) FROM _syncer.loads") < opened.lake.seqs(_place(ORDERS))[-1]
@@ -163,7 +165,9 @@ def test_a_warehouse_that_went_back_in_time_catches_up(
     assert_invariants(source_db, opened.lake, warehouse_db, [(spec, target_of(spec))])
 
 
-def test_a_source_that_went_back_in_time_is_refused(opened: Opened, source_db: Database, warehouse_db: Database) -> None:
+def test_a_source_that_went_back_in_time_is_refused(
+    opened: Opened, source_db: Database, warehouse_db: Database
+) -> None:
     opened.extract(EVENTS)
     opened.load(EVENTS)
     before = _footprint(warehouse_db, EVENTS)

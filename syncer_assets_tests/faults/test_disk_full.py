@@ -68,9 +68,10 @@ def test_a_file_that_may_not_grow_is_told_and_the_next_run_goes_on(
 
 def test_a_lake_that_is_not_writable_is_told(job: Job, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ObjectStoreError, match="cannot be made .*Fix: give the user write permission"), replace(
-        job, lake_url=f"file://{tmp_path}/file/lake"
-    ).opened():
+    with (
+        pytest.raises(ObjectStoreError, match=r"cannot be made .*Fix: give the user write permission"),
+        replace(job, lake_url=f"file://{tmp_path}/file/lake").opened(),
+    ):
         pass
 
 

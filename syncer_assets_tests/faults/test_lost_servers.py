@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
+import psycopg
 import pytest
 
 from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets.drivers import duckdb as duck
+from syncer_assets.drivers.postgres import translate
+from syncer_assets.model.errors import DbError
 from syncer_assets.model.table import TableSpec
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import COUNTRIES, ORDERS, Job, make_tables, target_of, write
@@ -94,6 +99,27 @@ def test_a_run_goes_on_after_the_server_crashed(
     assert "was terminated by signal 9" in log and "database system was not properly shut down" in log
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "FATAL:  the database system is in recovery mode",
+        "FATAL:  the database system is starting up",
+        "FATAL:  the database system is shutting down",
+        "FATAL:  the database system is not yet accepting connections",
+        "FATAL:  sorry, too many clients already",
+        "FATAL:  terminating connection because of crash of another server process",
+        "server closed the connection unexpectedly",
+        "connection to server at ... failed: Connection refused",
+    ],
+)
+def test_what_a_recovering_server_says_is_worth_another_attempt(said: str) -> None:
+    """libpq gives these no SQLSTATE."""
+    assert translate(psycopg.OperationalError(said), "connect", who="shop").retryable
+    with pytest.raises(DbError) as raised, duck.errors("shop"):
+        raise duckdb.IOException(f'Unable to connect to Postgres at "...": connection to server failed: {said}')
+    assert raised.value.retryable
+
+
 def _end_sessions(database: Database) -> int:
     """End every session of the engine, and wait until it is gone."""
     return database.scalar(
@@ -103,5 +129,7 @@ def _end_sessions(database: Database) -> int:
 
 
 def _backends(database: Database) -> list[int]:
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"
+    query = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"
+    )
     return poll(lambda: [row[0] for row in database.execute(query)], deadline_seconds=10)

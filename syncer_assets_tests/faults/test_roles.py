@@ -1,4 +1,4 @@
-"""The whole job with the least privileges: a source role that may only SELECT, a warehouse role that owns two schemas."""
+"""The least privileges: a source role that may only SELECT, a warehouse role that owns two schemas."""
 
 from collections.abc import Iterator
 from dataclasses import replace

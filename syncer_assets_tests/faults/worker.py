@@ -1,6 +1,6 @@
 """A child process that runs a job and does something to itself at a step of it.
 
-    python -m syncer_assets_tests.faults.worker JOB.pickle [--at STEP] [--nth N] [--do kill|stop|pause] [--run WHAT]
+    python -m syncer_assets_tests.faults.worker JOB.pickle [--at STEP] [--nth N] [--do kill|stop|pause] [--run WHAT] ..
 
 A STEP is an event that the engine emits, or `before NAME` or `after NAME` of a call in CALLS. `stop` sends SIGSTOP,
 `pause` prints a line and waits for one. The last line of the output is the outcome as JSON.
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from syncer_assets.model.errors import SyncError
-from syncer_assets_tests.faults.job import Job, Opened, target_of
+from syncer_assets.model.table import Mode
+from syncer_assets_tests.faults.job import Job, Opened
 
 CALLS = {
     "put": ("obstore", "put"),
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--do", choices=("kill", "stop", "pause"), default="kill")
     parser.add_argument("--run", choices=("all", "extract", "load"), default="all")
     parser.add_argument("--partition")
+    parser.add_argument("--full", action="store_true", help="read everything again")
     parser.add_argument("--small-parts", action="store_true", help="upload in parts of 200 bytes instead of 8 MB")
     parser.add_argument("--largest-file", type=int, help="no file of this process may grow beyond so many bytes")
     asked = parser.parse_args()
@@ -96,20 +98,24 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked.largest_file, asked.largest_file))
     try:
         with job.opened() as opened:
-            done = run(opened, asked.run, asked.partition, fault)
+            done = run(opened, asked.run, asked.partition, fault, "full" if asked.full else "auto")
         say({"ok": True, "done": done, "seen": fault.seen})
     except SyncError as error:
         say({"ok": False, "error": error.kind, "message": str(error), "seen": fault.seen})
         sys.exit(1)
 
 
-def run(opened: Opened, what: str, partition: str | None, fault: Fault) -> list[dict[str, Any]]:
+def run(opened: Opened, what: str, partition: str | None, fault: Fault, mode: Mode) -> list[dict[str, Any]]:
     """The job, or one half of its first table."""
-    if what == "all":
-        done = opened.run(fault)
-        return [vars(report) for report in (*done.syncs, *done.loads)]
-    half = opened.extract if what == "extract" else opened.load
-    return [vars(half(opened.job.specs[0], partition or "all", fault))]
+    spec, key = opened.job.specs[0], partition or "all"
+    match what:
+        case "extract":
+            return [vars(opened.extract(spec, key, fault, mode))]
+        case "load":
+            return [vars(opened.load(spec, key, fault))]
+        case _:
+            done = opened.run(fault, mode)
+            return [vars(report) for report in (*done.syncs, *done.loads)]
 
 
 def upload_in_small_parts() -> None:

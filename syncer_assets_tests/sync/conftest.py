@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from syncer_assets.demo.server import EmbeddedPostgres
 from syncer_assets.sources.postgres import PostgresSource
@@ -12,6 +13,9 @@ from syncer_assets.sync.lake import open_lake
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sync.tables import Rig
+
+settings.register_profile("same_each_time", deadline=None, derandomize=True, database=None)
+settings.load_profile("same_each_time")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,8 +33,8 @@ def at(seconds: float) -> datetime:
 
 
 def spec_of(table: str = "public.orders", cursor: Sequence[str] = ("updated_at",), **fields: Any) -> TableSpec:
-    """A spec that neither waits nor lags, since the defaults (10 s, 5 min) are for production."""
-    waits = {"settle_seconds": 0.0, "late_commit_lag": timedelta(0)}
+    """A spec that does not lag, and waits only for sessions that come or go just now (the defaults: 5 min, 10 s)."""
+    waits = {"settle_seconds": 2.0, "late_commit_lag": timedelta(0)}
     return TableSpec(source="shop", table=table, cursor=tuple(cursor), **(waits | fields))
 
 
@@ -57,9 +57,12 @@ class Rig:
         mode: Mode = "auto",
         on: Callable[[str, dict[str, Any]], None] | None = None,
         source: PostgresSource | None = None,
+        writers_open: bool = False,
         **arguments: Any,
     ) -> SyncReport:
-        """One extraction. `on` hears each event before the engine goes on."""
+        """One extraction. `on` hears each event before the engine goes on. `writers_open`: waiting for them is vain."""
+        if writers_open:
+            spec = replace(spec, settle_seconds=0.0)
 
         def emit(event: str, **fields: Any) -> None:
             self.events.append((event, fields))

@@ -46,8 +46,8 @@ def trial(rig: Rig, crowd: Crowd, spec: TableSpec, seed: str) -> None:
         for _ in range(random.randint(2, 8)):
             crowd.step()
         with between_statements(rig.source, burst_now_and_then):
-            rig.sync(spec)
-        if random.random() < 0.2:
+            rig.sync(spec, writers_open=True)
+        if random.random() < 0.1:
             rig.load(spec)
     crowd.finish()
 

@@ -75,7 +75,7 @@ def test_a_partition_is_closed_only_when_safe_has_reached_its_end(rig: Rig, spec
     rig.database.execute("INSERT INTO orders (status, updated_at) SELECT 'x', '2024-01-05' FROM generate_series(1, 8)")
     with transaction(rig.database, "INSERT INTO orders (status, updated_at) VALUES ('late', '2024-01-06')") as writer:
         rig.database.execute("INSERT INTO orders (status) SELECT 'beyond' FROM generate_series(1, 5)")
-        rig.sync(spec, key)
+        rig.sync(spec, key, writers_open=True)
         assert not rig.head(spec, key).closed
         writer.commit()
     rig.sync(spec, key)

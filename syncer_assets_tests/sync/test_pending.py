@@ -24,7 +24,7 @@ def test_a_table_is_pending_until_everything_is_read_and_final(rig: Rig) -> None
     with transaction(rig.database, INSERT) as writer:
         rig.database.execute(INSERT)
         assert reasons(rig, BY_ID) == {"all": "new rows"}
-        rig.sync(BY_ID)
+        rig.sync(BY_ID, writers_open=True)
         assert reasons(rig, BY_ID) == {"all": "rows not final yet"}
         writer.commit()
     rig.sync(BY_ID)
@@ -53,7 +53,7 @@ def test_the_same_state_has_the_same_fingerprint(rig: Rig) -> None:
     with transaction(rig.database, INSERT):
         rig.database.execute(INSERT)
         seen.append(fingerprint())
-        rig.sync(BY_ID)
+        rig.sync(BY_ID, writers_open=True)
         seen.append(fingerprint())
     assert len(set(seen)) == 3
 

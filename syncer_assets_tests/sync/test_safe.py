@@ -26,7 +26,7 @@ def test_a_writer_that_ends_after_the_judgement_does_not_raise_safe(rig: Rig, sp
             if happened == event:
                 writer.commit()
 
-        rig.sync(spec, on=commit_then)
+        rig.sync(spec, on=commit_then, writers_open=True)
     head = rig.head(spec)
     assert head.safe is None and [file.provisional for file in head.files] == [True]
     rig.sync(spec)
@@ -45,7 +45,7 @@ def test_safe_rises_though_some_writer_is_always_open(rig: Rig, spec: Any) -> No
             [ending, going_on] = [one, other] if number % 2 == 0 else [other, one]
             going_on.execute(INSERT.format(f"overlapping {number}").encode())
             rig.database.execute(INSERT.format(f"quick {number}"))
-            rig.sync(spec)
+            rig.sync(spec, writers_open=True)
             marks.append(rig.head(spec).safe)
             ending.commit()
     assert marks[0] is None
@@ -61,7 +61,7 @@ def test_safe_never_falls(rig: Rig, spec: Any) -> None:
     proven = rig.head(spec).safe
     with transaction(rig.database, INSERT.format("late")):
         rig.database.execute(INSERT.format("second"))
-        rig.sync(spec)
+        rig.sync(spec, writers_open=True)
     assert rig.head(spec).safe == proven and is_below(proven, rig.head(spec).high)
 
 
@@ -75,7 +75,7 @@ def test_settling_waits_for_writers_that_end_soon(rig: Rig, spec: Any) -> None:
             if happened == "ceiling captured":
                 writer.commit()
 
-        rig.sync(spec_of(cursor=spec.cursor, settle_seconds=0.3), on=commit_then)
+        rig.sync(spec_of(cursor=spec.cursor, settle_seconds=1.0), on=commit_then)
     head = rig.head(spec)
     assert head.safe == head.high
     assert rig.in_lake(spec, "status") == {("early",): 1, ("late",): 1}
@@ -133,7 +133,7 @@ def test_append_ships_only_what_is_final(rig: Rig) -> None:
     rig.sync(spec)
     with transaction(rig.database, INSERT.format("late")) as writer:
         rig.database.execute(INSERT.format("not final"))
-        rig.sync(spec)
+        rig.sync(spec, writers_open=True)
         rig.load(spec)
         assert rig.in_warehouse("status") == {("final",): 1}
         writer.commit()
@@ -149,10 +149,10 @@ def test_a_transaction_that_pins_longer_than_the_limit_is_told(rig: Rig) -> None
     rig.sync(spec)
     with transaction(rig.database, INSERT.format("late")) as writer:
         rig.database.execute(INSERT.format("one"))
-        rig.sync(spec)
+        rig.sync(spec, writers_open=True)
         rig.load(spec)
         rig.database.execute(INSERT.format("two"))
-        report = rig.sync(spec)
+        report = rig.sync(spec, writers_open=True)
         protected = check(report, "cursor_protected")
         assert (protected.passed, protected.severity) == (False, "WARN")
         assert "a transaction has been open" in protected.description

@@ -8,7 +8,7 @@ from syncer_assets.model.capture import Capture, Protection
 from syncer_assets.model.table import TableSpec
 from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets.sync.rules import Resolved, resolve
-from syncer_assets_tests.servers import Database
+from syncer_assets_tests.servers import Database, poll
 
 
 @dataclass
@@ -29,6 +29,10 @@ class Ceilings:
     def proven(self, spec: TableSpec, capture: Capture) -> bool:
         """Whether the capture is proven now."""
         return self.judge(spec, capture).proven
+
+    def becomes_proven(self, spec: TableSpec, capture: Capture) -> bool:
+        """True once it is proven: a session of the server's own that comes or goes just now may pin for a moment."""
+        return poll(lambda: self.proven(spec, capture), 5)
 
     def judge(self, spec: TableSpec, capture: Capture) -> Capture:
         [judged] = self.source.judge(spec, self._resolved(spec).order, [capture])

@@ -26,7 +26,7 @@ def test_an_open_insert_pins_until_it_ends(ceilings: Ceilings, table: str, end: 
         assert capture.ceiling == (2,)
         assert not ceilings.proven(ceilings.spec(), capture)
         writer.execute(end.encode())
-        assert ceilings.proven(ceilings.spec(), capture)
+        assert ceilings.becomes_proven(ceilings.spec(), capture)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_prepared_transaction_pins_until_it_is_committed(
             writer.execute(prepare)
     assert not ceilings.proven(ceilings.spec(), capture)
     ceilings.database.execute(f"COMMIT PREPARED '{name}'", [])
-    assert ceilings.proven(ceilings.spec(), capture)
+    assert ceilings.becomes_proven(ceilings.spec(), capture)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_readers_dumps_and_writers_of_other_tables_never_pin(ceilings: Ceilings,
     with transaction(ceilings.database, *reading):
         capture = ceilings.capture(ceilings.spec())
         assert capture.writers == ()
-        assert ceilings.proven(ceilings.spec(), capture)
+        assert ceilings.becomes_proven(ceilings.spec(), capture)
 
 
 def test_writers_of_a_partition_are_seen(ceilings: Ceilings) -> None:
@@ -95,7 +95,7 @@ def test_a_plain_role_sees_the_writers(open_ceilings: OpenCeilings, source_db: D
         capture = as_reader.capture(as_reader.spec())
         assert not as_reader.proven(as_reader.spec(), capture)
         writer.commit()
-        assert as_reader.proven(as_reader.spec(), capture)
+        assert as_reader.becomes_proven(as_reader.spec(), capture)
 
 
 def test_a_session_that_began_anew_is_another_writer(ceilings: Ceilings) -> None:
@@ -106,7 +106,7 @@ def test_a_session_that_began_anew_is_another_writer(ceilings: Ceilings) -> None
         capture = ceilings.capture(ceilings.spec())
         writer.commit()
         writer.execute(ONE_ROW.encode())
-        assert ceilings.proven(ceilings.spec(), capture)
+        assert ceilings.becomes_proven(ceilings.spec(), capture)
 
 
 def test_writers_of_another_database_never_pin(ceilings: Ceilings, database: Database) -> None:

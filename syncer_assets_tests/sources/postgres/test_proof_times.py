@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncer_assets_tests.servers import Database
+from syncer_assets_tests.servers import Database, poll
 from syncer_assets_tests.sources.postgres.ceilings import Ceilings
 from syncer_assets_tests.sources.postgres.conftest import OpenCeilings
 from syncer_assets_tests.sync.tables import transaction
@@ -18,6 +18,10 @@ def at_once(ceilings: Ceilings, **fields: object) -> bool:
     return ceilings.proven(spec, ceilings.capture(spec))
 
 
+def soon(ceilings: Ceilings, **fields: object) -> bool:
+    return poll(lambda: at_once(ceilings, **fields), 5)
+
+
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_a_transaction_that_has_written_nothing_yet_pins_until_it_ends(ceilings: Ceilings, end: str) -> None:
     ceilings.database.execute(f"{TABLE}; {ONE_ROW}")
@@ -27,7 +31,7 @@ def test_a_transaction_that_has_written_nothing_yet_pins_until_it_ends(ceilings:
         capture = ceilings.capture(spec)
         assert not ceilings.proven(spec, capture)
         writer.execute(end.encode())
-        assert ceilings.proven(spec, capture)
+        assert ceilings.becomes_proven(spec, capture)
 
 
 @pytest.mark.parametrize("prepared_before_the_capture", [True, False])
@@ -45,7 +49,7 @@ def test_a_prepared_transaction_pins_until_it_is_committed(
             writer.execute(prepare)
     assert not ceilings.proven(spec, capture)
     ceilings.database.execute(f"COMMIT PREPARED '{name}'", [])
-    assert ceilings.proven(spec, capture)
+    assert ceilings.becomes_proven(spec, capture)
 
 
 def test_transactions_prepared_after_the_writers_ended_do_not_pin(ceilings: Ceilings) -> None:
@@ -59,16 +63,16 @@ def test_transactions_prepared_after_the_writers_ended_do_not_pin(ceilings: Ceil
     with transaction(ceilings.database, ONE_ROW) as later:
         later.execute(f"PREPARE TRANSACTION '{name}-2'".encode())
     ceilings.database.execute(f"ROLLBACK PREPARED '{name}-1'", [])
-    assert ceilings.proven(spec, capture)
+    assert ceilings.becomes_proven(spec, capture)
     ceilings.database.execute(f"ROLLBACK PREPARED '{name}-2'", [])
 
 
 def test_transactions_of_another_database_do_not_pin(ceilings: Ceilings, database: Database) -> None:
     ceilings.database.execute(f"{TABLE}; {ONE_ROW}")
     with transaction(database, NOTHING_YET) as elsewhere:
-        assert at_once(ceilings)
+        assert soon(ceilings)
         elsewhere.execute(f"PREPARE TRANSACTION '{database.name}'".encode())
-    assert at_once(ceilings)
+    assert soon(ceilings)
     database.execute(f"ROLLBACK PREPARED '{database.name}'", [])
 
 
@@ -76,7 +80,7 @@ def test_roles_that_cannot_write_may_be_ignored(ceilings: Ceilings, reader: str)
     ceilings.database.execute(f"{TABLE}; {ONE_ROW}")
     with transaction(ceilings.database, NOTHING_YET, role=reader):
         assert not at_once(ceilings)
-        assert at_once(ceilings, ignore_roles=(reader,))
+        assert soon(ceilings, ignore_roles=(reader,))
 
 
 def test_a_plain_role_sees_the_writers_and_its_own_sessions_do_not_pin(
@@ -85,7 +89,7 @@ def test_a_plain_role_sees_the_writers_and_its_own_sessions_do_not_pin(
     source_db.execute(f"{TABLE}; {ONE_ROW}")
     as_reader = open_ceilings(reader)
     with transaction(source_db, NOTHING_YET, role=reader):
-        assert at_once(as_reader)
+        assert soon(as_reader)
     with transaction(source_db, NOTHING_YET):
         assert not at_once(as_reader)
 
@@ -108,7 +112,7 @@ def test_reads_of_our_own_do_not_pin_even_where_the_role_may_write(ceilings: Cei
     facts = other.describe("public.t")
     rows = other.read(Read(table="public.t", columns=facts.columns, order=()))
     next(rows)
-    assert at_once(ceilings)
+    assert soon(ceilings)
     rows.close()
     other.close()
 

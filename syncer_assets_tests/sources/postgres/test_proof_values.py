@@ -56,7 +56,7 @@ def test_the_lag_is_the_proof_of_ids_whose_writers_cannot_be_listed(ceilings: Ce
     waiting = ceilings.spec("id", "public.v", key=("id",), late_commit_lag=HOUR)
     assert ceilings.protection(waiting).proof == "lag"
     assert not ceilings.proven(waiting, ceilings.capture(waiting))
-    assert ceilings.proven(ceilings.spec("id", "public.v", key=("id",)), ceilings.capture(waiting))
+    assert ceilings.becomes_proven(ceilings.spec("id", "public.v", key=("id",)), ceilings.capture(waiting))
 
 
 def test_the_lag_is_in_the_value_of_times_whose_writers_cannot_be_listed(ceilings: Ceilings) -> None:

@@ -1,0 +1,161 @@
+"""Marks that mean nothing any more stop the sync with the way out: never silence, never "already loaded" (DESIGN 6)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from syncer_assets.model.errors import AttemptVoid, IdentityChanged, RefusedByGuard
+from syncer_assets.model.table import TableSpec
+from syncer_assets.sources.postgres import PostgresSource
+from syncer_assets.sync import table_note
+from syncer_assets_tests.servers import Database
+from syncer_assets_tests.sync.tables import ORDERS, Rig, place_of, spec_of
+
+BY_ID = spec_of(cursor=["id"], max_shrink=1.0)
+BY_TIME = spec_of()
+ROWS = "INSERT INTO orders (status) SELECT 'x' FROM generate_series(1, 10)"
+PLAIN = "CREATE TABLE orders (id bigint PRIMARY KEY, status text, updated_at timestamptz NOT NULL DEFAULT now())"
+
+
+@pytest.fixture
+def other(database: Database, rig: Rig) -> Iterator[PostgresSource]:
+    """Another database behind the same name."""
+    database.execute(f"{ORDERS}; {ROWS}; {ROWS}")
+    source = PostgresSource("shop", database.dsn)
+    yield source
+    source.close()
+
+
+def loaded(rig: Rig, spec: TableSpec, table: str = ORDERS) -> None:
+    rig.database.execute(f"{table}; INSERT INTO orders (id, status) SELECT g, 'x' FROM generate_series(1, 10) g")
+    rig.database.execute("SELECT setval('orders_id_seq', 10)" if "serial" in table else "SELECT 1")
+    rig.sync(spec)
+    rig.load(spec)
+
+
+def test_a_truncated_table_stops_with_the_way_out_and_full_is_one(rig: Rig) -> None:
+    loaded(rig, BY_ID)
+    rig.database.execute(f"TRUNCATE orders RESTART IDENTITY; INSERT INTO orders (status) SELECT 'new' FROM generate_series(1, 3)")
+    with pytest.raises(IdentityChanged, match=r"public\.orders \[all\]: .*\(3\) lies below .*\(10\).*syncer run --full"):
+        rig.sync(BY_ID)
+    assert len(rig.manifests(BY_ID)) == 1
+    rig.sync(BY_ID, mode="full")
+    rig.load(BY_ID)
+    assert rig.in_lake(BY_ID, "id", "status") == rig.in_source(BY_ID, "id", "status")
+    rig.database.execute("INSERT INTO orders (status) VALUES ('later')")
+    rig.sync(BY_ID)
+    assert rig.in_lake(BY_ID, "id", "status") == rig.in_source(BY_ID, "id", "status")
+
+
+def test_an_older_state_of_the_table_stops(rig: Rig) -> None:
+    """Restored from a backup: times lie below what was final."""
+    loaded(rig, BY_TIME)
+    rig.database.execute("UPDATE orders SET updated_at = '2024-01-01'")
+    with pytest.raises(IdentityChanged, match="lies below what was proven final"):
+        rig.sync(BY_TIME)
+
+
+def test_an_emptied_table_stops(rig: Rig) -> None:
+    loaded(rig, BY_ID, PLAIN)
+    rig.database.execute("TRUNCATE orders")
+    with pytest.raises(IdentityChanged, match="the table is empty"):
+        rig.sync(BY_ID)
+
+
+def test_the_newest_rows_may_be_deleted_where_a_sequence_shows_it(rig: Rig) -> None:
+    loaded(rig, BY_ID)
+    rig.database.execute("DELETE FROM orders WHERE id > 7")
+    assert rig.sync(BY_ID).nothing_new
+    rig.database.execute("INSERT INTO orders (status) VALUES ('later')")
+    rig.sync(BY_ID)
+    assert rig.in_lake(BY_ID, "status") == {("x",): 10, ("later",): 1}
+
+
+def test_the_newest_rows_may_not_be_deleted_where_nothing_shows_it(rig: Rig) -> None:
+    loaded(rig, BY_ID, PLAIN)
+    rig.database.execute("DELETE FROM orders WHERE id > 7")
+    with pytest.raises(IdentityChanged, match="syncer adopt"):
+        rig.sync(BY_ID)
+
+
+def test_another_database_behind_the_same_name_stops(rig: Rig, other: PostgresSource) -> None:
+    loaded(rig, BY_ID)
+    with pytest.raises(IdentityChanged, match="the source is another database .*--full.*syncer adopt"):
+        rig.sync(BY_ID, source=other)
+    report = rig.sync(BY_ID, source=other, mode="full")
+    assert (report.rows, report.mode) == (20, "replace")
+    assert rig.sync(BY_ID, source=other).nothing_new
+    with pytest.raises(IdentityChanged):
+        rig.sync(BY_ID)
+
+
+def test_a_person_may_say_that_it_is_the_same_data(rig: Rig, other: PostgresSource) -> None:
+    loaded(rig, BY_ID)
+    earlier = rig.head(BY_ID).source_identity
+    table_note.adopt(rig.lake, place_of(BY_ID), BY_ID, other.identity().database, earlier)
+    assert rig.sync(BY_ID, source=other).rows == 10, "it goes on behind the marks"
+
+
+def test_a_table_that_changes_while_it_is_read_voids_the_attempt(rig: Rig) -> None:
+    loaded(rig, BY_ID)
+    rig.database.execute(ROWS)
+    altered: list[int] = []
+
+    def alter(event: str, fields: dict[str, object]) -> None:
+        if event == "chunk read" and not altered:
+            altered.append(1)
+            rig.database.execute("ALTER TABLE orders ADD COLUMN note text DEFAULT 'noted'")
+
+    rig.sync(BY_ID, on=alter)
+    assert [fields["reason"] for fields in rig.told("attempt thrown away")] == ["attempt_void"]
+    assert [column.name for column in rig.head(BY_ID).columns] == ["id", "status", "updated_at", "note"]
+    rig.load(BY_ID)
+    assert rig.warehouse_db.scalar("SELECT count(*) FROM shop.orders WHERE note = 'noted'") == 10
+
+
+def test_a_table_that_never_stops_changing_fails(rig: Rig) -> None:
+    rig.database.execute(f"{ORDERS}; {ROWS}")
+
+    def alter(event: str, fields: dict[str, object]) -> None:
+        if event == "chunk read":
+            rig.database.execute(f"ALTER TABLE orders ADD COLUMN c{len(rig.events)} int")
+
+    with pytest.raises(AttemptVoid, match=r"public\.orders: its columns changed while it was read"):
+        rig.sync(BY_ID, on=alter)
+    assert rig.manifests(BY_ID) == []
+
+
+def test_columns_that_come_and_go_between_syncs(rig: Rig) -> None:
+    loaded(rig, BY_ID)
+    rig.database.execute(
+        "ALTER TABLE orders ADD COLUMN price numeric(8,2), DROP COLUMN updated_at;"
+        "INSERT INTO orders (status, price) VALUES ('y', 1.50)"
+    )
+    rig.sync(BY_ID)
+    rig.load(BY_ID)
+    assert rig.warehouse_db.execute("SELECT id, price::text, updated_at FROM shop.orders WHERE id > 9 ORDER BY id") == [
+        (10, None, rig.warehouse_db.scalar("SELECT updated_at FROM shop.orders WHERE id = 10")),
+        (11, "1.50", None),
+    ]
+
+
+def test_two_syncs_with_other_columns_load_at_once(rig: Rig) -> None:
+    rig.database.execute(f"{ORDERS}; {ROWS}")
+    rig.sync(BY_ID)
+    rig.database.execute("ALTER TABLE orders ADD COLUMN price int; INSERT INTO orders (status, price) VALUES ('y', 7)")
+    rig.sync(BY_ID)
+    rig.load(BY_ID)
+    assert rig.in_warehouse("id", "status", "price") == rig.in_source(BY_ID, "id", "status", "price")
+
+
+def test_an_emptied_table_without_a_cursor_is_refused_by_the_guard(rig: Rig) -> None:
+    spec = replace(spec_of(cursor=[], load="replace"), key=("id",))
+    rig.database.execute(f"{ORDERS}; {ROWS}")
+    rig.sync(spec)
+    rig.load(spec)
+    rig.database.execute("DELETE FROM orders")
+    rig.sync(spec)
+    with pytest.raises(RefusedByGuard, match="allow_empty"):
+        rig.load(spec)
+    assert len(rig.in_warehouse("id")) == 10
