@@ -160,16 +160,16 @@ def _look_after(
     outcome: TableOutcome,
 ) -> None:
     """Maintenance and freshness: once a table, whatever the number of its partitions."""
-    maintenance = deployment.assets(table)[-1]
     freshness = [check for check in deployment.checks(table) if any(key.name == FRESHNESS for key in check.check_keys)]
-    result = dg.materialize(
-        [maintenance, *freshness],
-        selection=dg.AssetSelection.assets(maintenance) | dg.AssetSelection.checks(*freshness),
-        instance=instance,
-        raise_on_error=False,
-        run_config=_quiet(options),
-    )
-    _collect(result, table, None, outcome)
+    maintenance = deployment.assets(table)[-1]
+    for assets, selection in (
+        ([maintenance], dg.AssetSelection.assets(maintenance)),
+        (freshness, dg.AssetSelection.checks(*freshness)),
+    ):
+        result = dg.materialize(
+            assets, selection=selection, instance=instance, raise_on_error=False, run_config=_quiet(options)
+        )
+        _collect(result, table, None, outcome)
 
 
 def _collect(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ..assets.checks import checks_of
 from ..assets.partitions import is_dynamic
 from ..assets.table import SyncedTable
 from ..model.errors import ConfigError
@@ -60,13 +61,9 @@ class Deployment:
         return [self._assets_by_key[key] for key in keys]
 
     def checks(self, table: SyncedTable) -> list[dg.AssetChecksDefinition]:
-        """The standalone checks of a table, bound to their resources; for `dg.materialize` too."""
-        return [
-            asset
-            for asset in self.definitions.resolve_asset_graph().assets_defs
-            if isinstance(asset, dg.AssetChecksDefinition)
-            and all(key.asset_key == table.warehouse_key for key in asset.check_keys)
-        ]
+        """The standalone checks of this table alone, bound to their resources; for `dg.materialize` too."""
+        bound = self._assets_by_key[table.lake_key].resource_defs  # the same objects, or Dagster runs them apart only
+        return list(dg.with_resources(checks_of(table), bound))
 
     @cached_property
     def _assets_by_key(self) -> dict[dg.AssetKey, dg.AssetsDefinition]:

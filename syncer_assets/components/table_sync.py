@@ -94,7 +94,7 @@ def definitions_of(tables: Sequence[SyncedTable], sync: TableSync) -> dg.Definit
                 build_maintenance_asset(table),
             )
         ],
-        asset_checks=[check for table in tables for check in build_checks(table)],
+        asset_checks=build_checks(name, tables),
         schedules=schedules,
     )
 

@@ -52,7 +52,7 @@ CANONICAL: Mapping[str, str] = {
         " || CASE WHEN {0} < '0001-01-01 00:00:00' THEN ' BC' ELSE '' END ELSE {0}::text END"
     ),
     "date": (
-        "CASE WHEN isfinite({0}) THEN to_char({0}, 'YYYY-MM-DD')"
+        "CASE WHEN isfinite({0}) AND {0} < '10000-01-01' THEN to_char({0}, 'YYYY-MM-DD')"  # no later one has a to_char
         " || CASE WHEN {0} < '0001-01-01' THEN ' BC' ELSE '' END ELSE {0}::text END"
     ),
     "numeric": "trim_scale({0})::text",

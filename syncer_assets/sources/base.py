@@ -25,7 +25,10 @@ class SourceColumn:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table as its catalogue describes it. `rows_estimate` may be stale, or -1 where it was never analysed."""
+    """A table as its catalogue describes it. `rows_estimate` may be stale, or -1 where it was never analysed.
+
+    `can_select` is the right to the whole table; without it, `unreadable` are the columns that the role may not read.
+    """
 
     table: str
     columns: tuple[SourceColumn, ...]
@@ -35,6 +38,7 @@ class TableFacts:
     bytes_estimate: int
     indexes: tuple[tuple[str, ...], ...]
     can_select: bool = True
+    unreadable: tuple[str, ...] = ()
     comment: str | None = None
 
     def column(self, name: str) -> SourceColumn | None:

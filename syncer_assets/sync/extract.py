@@ -50,10 +50,12 @@ def extract(
     """
     started = time.monotonic()
     retry, attempt = Retry(backoff), 1
+    report, first_seq = SyncReport(table=spec.table, partition=partition), None
     while True:
         try:
             sync = _Sync.prepare(source, lake, spec, partition, mode, asked_by_person, run_id, emit)
-            report = sync.run(progress, retry)
+            first_seq = first_seq or (sync.head.seq + 1 if sync.head else 1)
+            sync.run(report, progress, retry)
             break
         except (LostRace, AttemptVoid) as error:
             if attempt == ATTEMPTS:
@@ -63,7 +65,7 @@ def extract(
         except DbError as error:
             retry.again(error)
             emit("source connection lost, starting anew", code=error.code)
-    if removed := lake.remove_orphans(sync.place):
+    if removed := lake.remove_orphans(sync.place, since=first_seq):
         emit("orphans removed", objects=removed)
     report.seconds = round(time.monotonic() - started, 3)
     report.peak_memory_mb = peak_memory_mb()
@@ -128,14 +130,12 @@ class _Sync:
             emit=emit,
         )
 
-    def run(self, progress: Callable[[Progress], None] | None, retry: Retry) -> SyncReport:
-        """Read and commit. Raises LostRace or AttemptVoid where the attempt has to be made afresh."""
-        report = SyncReport(
-            table=self.spec.table,
-            partition=self.place.partition,
-            columns=self.resolved.columns,
-            uri=self.lake.uri(self.place),
-        )
+    def run(self, report: SyncReport, progress: Callable[[Progress], None] | None, retry: Retry) -> None:
+        """Read and commit; what was committed is added to `report`, which may hold what earlier attempts committed.
+
+        Raises LostRace or AttemptVoid where the attempt has to be made afresh.
+        """
+        report.columns, report.uri = self.resolved.columns, self.lake.uri(self.place)
         if self.spec.cursor:
             self._run_window(report, progress, retry)
         else:
@@ -146,7 +146,6 @@ class _Sync:
                     self.source, self.place, self.spec, self.resolved, self.head, writer, report, self.emit
                 )
         table_note.renew_scheme(self.lake, self.place, self.note, self.spec)
-        return report
 
     def _run_window(self, report: SyncReport, progress: Callable[[Progress], None] | None, retry: Retry) -> None:
         assert self.resolved.cursor is not None
@@ -155,10 +154,11 @@ class _Sync:
         capture = self.source.capture(self.spec, self.facts, self.resolved.order)
         report.queries += 1
         self.emit("ceiling captured", watermark_ceiling=show(capture.ceiling) if capture else None)
-        if not self.full or capture is None:
+        if not self.full:
             assert_grown(self.head, capture, partition, self.spec.table)
         reads_nulls = self.spec.null_cursor == "include" and partition.start is None
-        if not reads_nulls and (capture is None or not (self.may_reread or self.may_read_on)):
+        emptied = self.full and capture is None and self.head is not None
+        if not (reads_nulls or emptied) and (capture is None or not (self.may_reread or self.may_read_on)):
             return self._nothing_new(report)
         if self.may_reread and self.spec.load == "append" and not self.resolved.key:
             raise ConfigError(
@@ -169,7 +169,7 @@ class _Sync:
             )
         window = self._open_window(partition, capture)
         reads_sentinel = window.sentinel is not None and partition.start is None and partition.end is None
-        if not (window.has_news(None if self.may_reread else self.head) or reads_nulls or reads_sentinel):
+        if not (window.has_news(None if self.may_reread else self.head) or reads_nulls or reads_sentinel or emptied):
             return self._nothing_new(report, window)
         window = carry(window, self.head, self.spec)
         server = capture.server if capture else self.identity.server
@@ -230,7 +230,7 @@ class _Sync:
                         writer.add(batch) if read is base else writer.add_beside(batch)
                         meter.add(batch.num_rows, writer.page)
             self._assert_same_table(server)
-            if window.has_news(None if self.may_reread else self.head):
+            if self.may_reread or window.has_news(self.head):
                 writer.finish()
             elif not writer.finish_unless_same(self.head):
                 report.queries += stats.queries
@@ -316,7 +316,7 @@ class _Sync:
             )
 
     def _nothing_new(self, report: SyncReport, window: Window | None = None) -> None:
-        report.nothing_new = True
+        report.nothing_new = not report.manifests
         if self.head is not None:
             report.last_seq, report.closed, report.proof = self.head.seq, self.head.closed, self.head.proof
             report.low, report.safe, report.ceiling = show(self.head.low), show(self.head.safe), show(self.head.high)

@@ -192,26 +192,25 @@ class Lake:
             with _errors(f"data objects cannot be removed from the lake {self.url}"):
                 obstore.delete(self.store, list(paths))
 
-    def remove_orphans(self, place: Place) -> int:
+    def remove_orphans(self, place: Place, since: int = 1) -> int:
         """Remove data that no manifest names once its `seq` is taken; the number of objects removed.
 
-        A `seq` that is not taken yet may belong to a sync that is still writing: it is left alone (DESIGN 6).
+        A `seq` that is not taken yet may belong to a sync that is still writing: it is left alone (DESIGN 6). Manifests
+        below `since` are read only where their `seq` has the data of several attempts.
         """
-        seqs = self.seqs(place)
-        if not seqs:
-            return 0
-        taken = set(seqs)
-        folders: dict[tuple[int, str], list[str]] = {}
+        taken = set(self.seqs(place))
+        attempts: dict[int, dict[str, list[str]]] = {}
         with _errors(f"the data below {self.uri(place)} cannot be cleaned"):
             for page in obstore.list(self.store, prefix=f"{place.folder}/data"):
                 for meta in page:
                     folder = meta["path"].rsplit("/", 2)[1]
-                    folders.setdefault((int(folder.split("-", 1)[0]), folder), []).append(meta["path"])
+                    if seq := _seq_of(folder):
+                        attempts.setdefault(seq, {}).setdefault(folder, []).append(meta["path"])
             doomed: list[str] = []
-            for (seq, _), paths in folders.items():
-                if seq in taken:
+            for seq, folders in attempts.items():
+                if seq in taken and (seq >= since or len(folders) > 1):
                     named = {file.path for file in self.manifest(place, seq).files}
-                    doomed += [path for path in paths if path not in named]
+                    doomed += [path for paths in folders.values() for path in paths if path not in named]
         self.remove(doomed)
         return len(doomed) + self._remove_cut_off_uploads(place, taken)
 
@@ -226,7 +225,7 @@ class Lake:
             found = [
                 path
                 for path in (self.root / place.folder).glob("data/*-*/*.parquet#*")
-                if int(path.parent.name.split("-", 1)[0]) in taken
+                if _seq_of(path.parent.name) in taken
             ]
             for path in found:
                 path.unlink(missing_ok=True)
@@ -286,6 +285,12 @@ def _missing(path: str) -> LakeCorrupt:
         f"object {path} is missing from the lake",
         fix="restore the object from a backup, or re-read the partition with `--full`",
     )
+
+
+def _seq_of(folder: str) -> int | None:
+    """The `seq` of an attempt's folder; None for a folder that is not ours."""
+    number, dash, attempt = folder.partition("-")
+    return int(number) if dash and attempt and number.isdigit() else None
 
 
 def _safe(name: str) -> str:

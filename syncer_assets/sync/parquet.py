@@ -147,11 +147,17 @@ class _OpenFile:
         if self._cursor is None:
             return
         column = batch.column(self._cursor)
-        first, last = column[0].as_py(), column[-1].as_py()
-        if first is not None and self._min is None:
-            self._min = encode_scalar(first)
-        if last is not None:
-            self._max = encode_scalar(last)
+        self._min = self._min or _encoded(column[0])
+        self._max = _encoded(column[-1]) or self._max
+
+
+def _encoded(value: pa.Scalar) -> str | None:
+    """None for NULL, and for a time that Python cannot hold (infinity, a year before Christ)."""
+    try:
+        plain = value.as_py()
+    except (ValueError, OverflowError):
+        return None
+    return None if plain is None else encode_scalar(plain)
 
 
 class _HashingWriter(io.RawIOBase):

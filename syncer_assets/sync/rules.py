@@ -28,7 +28,7 @@ class Resolved:
 
 def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
     """Raises ConfigError naming table, field and fix where `spec` does not fit the table."""
-    if not facts.can_select:
+    if not facts.can_select and len(facts.unreadable) == len(facts.columns):
         raise ConfigError(
             "the source's role may not SELECT from it",
             table=spec.table,
@@ -52,6 +52,12 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
     )
     named = {column.column.name for column in chosen}
     extra = tuple(_found(facts, column.name) for column in order if column.name not in named)
+    if hidden := [column.column.name for column in chosen + extra if column.column.name in facts.unreadable]:
+        raise ConfigError(
+            f"the source's role may not SELECT the column {hidden[0]!r}",
+            table=spec.table,
+            fix=f"GRANT SELECT ({', '.join(hidden)}) ON {spec.table} TO the role, or leave them out by `columns.exclude`",
+        )
     if not spec.cursor:
         order = tuple(CursorColumn(name, _order_kind(facts, name)) for name in key)
     return Resolved(
@@ -109,7 +115,7 @@ def _cursor_column(spec: TableSpec, facts: TableFacts, name: str) -> CursorColum
         raise ConfigError(
             f"the cursor {name!r} is of type {found.column.source_type}, whose order cannot be followed",
             table=spec.table,
-            fix='use an integer, timestamp, date or numeric column, or text with COLLATE "C"; or `load: replace`',
+            fix='use an integer, timestamp, date or numeric(p,s) column, or text with COLLATE "C"; or `load: replace`',
         )
     first = name == spec.cursor[0]
     if first and found.cursor_kind == "timestamp" and spec.cursor_zone is None:

@@ -61,7 +61,7 @@ class WindowWriter:
             self._add_final(batch.slice(0, final))
         self._sink.write(self._shaped(batch.slice(final)), provisional=True)
         self.page = last_mark(batch, self._draft.order, self._draft.table)
-        if self.first is None and batch.num_rows:
+        if self.first is None and isinstance(self.page[0], int):
             self.first = last_mark(batch.slice(0, 1), self._draft.order, self._draft.table)
 
     def add_beside(self, batch: pa.RecordBatch) -> None:

@@ -58,3 +58,28 @@ def test_a_table_without_a_cursor_ages_with_its_last_run(shop: Shop) -> None:
     lag = freshness(shop, "countries").metadata["lag_seconds"].value
     assert isinstance(lag, float)
     assert lag < 60
+
+
+def test_one_step_judges_all_tables_and_one_tables_trouble_is_its_own(shop: Shop) -> None:
+    shop.run("prealerts")
+    shop.source.execute("DROP TABLE orders")
+    keys = [dg.AssetCheckKey(table.warehouse_key, "freshness") for table in shop.deployment.tables]
+    checks = [
+        check for check in shop.deployment.definitions.asset_checks or [] if isinstance(check, dg.AssetsDefinition)
+    ]
+    result = dg.materialize(
+        checks,
+        selection=dg.AssetSelection.checks(*keys),
+        instance=shop.instance,
+        resources=shop.deployment.connections.resources(),
+    )
+    assert result.success
+    found = {check.asset_key.path[-1]: check for check in result.get_asset_check_evaluations()}
+    assert {name: check.passed for name, check in found.items()} == {
+        "orders": False,
+        "items": False,
+        "prealerts": True,
+        "countries": False,
+    }
+    assert "public.orders" in (found["orders"].description or "")
+    assert len([event for event in result.all_events if event.is_step_start]) == 1

@@ -32,7 +32,8 @@ def call(syncer: Syncer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
                 code = main([*arguments, "--defs", str(syncer.folder / "defs")])
             except SystemExit as ended:  # argparse: wrong usage, --help
                 code = int(str(ended.code))
-        return Ended(code, *capfd.readouterr())
+        said = capfd.readouterr()
+        return Ended(code, said.out, said.err)
 
     return run
 

@@ -92,7 +92,7 @@ def test_a_wrong_password_is_one_line_without_it(
     database = source_db if side == "SOURCE" else warehouse_db
     role = f"reader_{database.name}"
     database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
-    if not database.execute("SELECT FROM pg_roles WHERE rolname = 'password'", []):
+    if not database.execute("SELECT 1 FROM pg_roles WHERE rolname = 'password'", []):
         database.execute("CREATE ROLE password")
     database.execute(f"GRANT password TO {role}")
     try:

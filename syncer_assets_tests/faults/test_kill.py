@@ -56,7 +56,6 @@ LOAD: Steps = {
 SOME: Steps = {
     "files written": ((1,), (1,)),
     "manifest committed": ((1,), (1,)),
-    "rows merged": ((1,), (1,)),
     "ledger written": ((1,), (1,)),
     "load committed": ((1,), (1,)),
 }

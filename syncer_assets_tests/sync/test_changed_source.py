@@ -56,11 +56,20 @@ def test_an_older_state_of_the_table_stops(rig: Rig) -> None:
         rig.sync(BY_TIME)
 
 
-def test_an_emptied_table_stops(rig: Rig) -> None:
+def test_an_emptied_table_stops_with_the_way_out_and_full_is_one(rig: Rig) -> None:
+    """The marks begin anew; the warehouse keeps its rows, which the checksum shows as extra."""
     loaded(rig, BY_ID, PLAIN)
     rig.database.execute("TRUNCATE orders")
-    with pytest.raises(IdentityChanged, match="the table is empty"):
+    with pytest.raises(IdentityChanged, match="the table is empty.*syncer run --full"):
         rig.sync(BY_ID)
+    assert (rig.sync(BY_ID, mode="full").rows, rig.head(BY_ID).mode) == (0, "replace")
+    rig.load(BY_ID)
+    assert rig.sync(BY_ID).nothing_new
+    rig.database.execute("INSERT INTO orders (id, status) VALUES (3, 'new')")
+    rig.sync(BY_ID)
+    rig.load(BY_ID)
+    assert rig.in_lake(BY_ID, "id", "status") == {(3, "new"): 1}
+    assert rig.in_warehouse("status") == {("x",): 9, ("new",): 1}
 
 
 def test_the_newest_rows_may_be_deleted_where_a_sequence_shows_it(rig: Rig) -> None:
@@ -75,8 +84,12 @@ def test_the_newest_rows_may_be_deleted_where_a_sequence_shows_it(rig: Rig) -> N
 def test_the_newest_rows_may_not_be_deleted_where_nothing_shows_it(rig: Rig) -> None:
     loaded(rig, BY_ID, PLAIN)
     rig.database.execute("DELETE FROM orders WHERE id > 7")
-    with pytest.raises(IdentityChanged, match="syncer adopt"):
+    with pytest.raises(IdentityChanged, match=r"\(7\) lies below .*\(10\)"):
         rig.sync(BY_ID)
+    rig.sync(BY_ID, mode="full")
+    rig.load(BY_ID)
+    assert rig.in_lake(BY_ID, "id") == rig.in_source(BY_ID, "id")
+    assert len(rig.in_warehouse("id")) == 10, "rows above what was read are reconcile's"
 
 
 def test_another_database_behind_the_same_name_stops(rig: Rig, other: PostgresSource) -> None:

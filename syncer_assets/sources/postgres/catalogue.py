@@ -58,7 +58,9 @@ def describe(connection: psycopg.Connection, table: str) -> TableFacts:
     schema, name = split(table)
     row = connection.execute(_TABLE, (schema, name)).fetchone()
     if row is None:
-        near = get_close_matches(table if "." in table else f"public.{table}", tables(connection), 3, 0.5)
+        known = tables(connection)
+        names = get_close_matches(name, {split(each)[1] for each in known}, 3, 0.5)
+        near = [each for each in known if split(each)[1] in names]
         raise ConfigError(
             "there is no such table in the source, or the role may not see it",
             table=table,
@@ -85,6 +87,7 @@ def describe(connection: psycopg.Connection, table: str) -> TableFacts:
         bytes_estimate=int(size or 0),
         indexes=tuple(indexes),
         can_select=can_select or all(allowed for _, allowed in columns),
+        unreadable=tuple(column.column.name for column, allowed in columns if not (can_select or allowed)),
         comment=comment,
     )
 

@@ -77,7 +77,10 @@ def arrow_type(kind: CatalogueType) -> str | None:
 def cursor_kind(kind: CatalogueType, collation: str | None) -> CursorKind | None:
     """How a cursor of this type compares, or None if it cannot be one.
 
-    Text counts only where the database itself compares it byte by byte (collation C).
+    Text counts only where the database itself compares it byte by byte (collation C), numeric only where the lake
+    carries it as a number.
     """
     found = CURSOR_KINDS.get(kind.name)
+    if found == "decimal" and arrow_type(kind) is None:
+        return None
     return None if found == "text" and collation not in ("C", "POSIX", "ucs_basic") else found

@@ -11,7 +11,7 @@ from ...model.errors import AssertionFailed, Phase
 SETTINGS = {
     "lock_timeout": "30s",
     "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "10min",
+    "idle_in_transaction_session_timeout": "60s",
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",
     "jit": "off",

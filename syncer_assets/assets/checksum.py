@@ -1,0 +1,60 @@
+"""The check `checksum`: source against warehouse, by key buckets, in SQL on both sides.
+
+It reads whole tables, so it runs by hand or at a declared time. Its own automation condition keeps it from riding along
+with every run of its asset.
+"""
+
+import dagster as dg
+
+from ..resources.lookup import source_of, warehouse_of
+from .automation import runs_at
+from .failures import engine_errors
+from .orphan import end_with_parent
+from .table import SyncedTable
+
+CHECKSUM = "checksum"
+
+
+def build_checksum_check(table: SyncedTable) -> dg.AssetChecksDefinition:
+    """The check of one table."""
+
+    @dg.asset_check(
+        asset=table.warehouse_key,
+        name=CHECKSUM,
+        description="Every key bucket has the same rows and checksum in the source and in the warehouse.",
+        required_resource_keys=table.resource_keys,
+        automation_condition=runs_at(table.checksum),
+        pool=table.pool,
+    )
+    def checksum(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return compare_table(context, table)
+
+    return checksum
+
+
+def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) -> dg.AssetCheckResult:
+    """What a step does."""
+    from ..sync.checksum import compare
+
+    end_with_parent()
+    with (
+        engine_errors(),
+        source_of(context, table.spec.source).open() as source,
+        warehouse_of(context, table.target.warehouse).open() as warehouse,
+    ):
+        found = compare(source, warehouse, table.spec, table.target)
+    return dg.AssetCheckResult(
+        passed=found.equal,
+        description=found.description,
+        metadata={
+            "rows_source": found.rows_source,
+            "rows_target": found.rows_target,
+            "rows_missing": found.rows_missing,
+            "rows_changed": found.rows_changed,
+            "rows_extra": found.rows_extra,
+            "rows_pending": found.rows_pending,
+            "buckets": found.buckets,
+            "buckets_different": found.buckets_different,
+            "seconds": found.seconds,
+        },
+    )
