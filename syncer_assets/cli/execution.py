@@ -20,6 +20,7 @@ from ..model.table import Mode
 from ..sync.lake import Place
 from ..sync.pending import partition_keys, pending_of
 from .command import table_title
+from .left_runs import PROCESS_TAG, process_tag
 from .outcomes import AssetOutcome, CheckOutcome, Plain, Problem, TableOutcome
 from .redact import redact
 
@@ -28,9 +29,6 @@ Tell = Callable[[str, dict[str, object]], None]
 
 HOPELESS = ("config", "database")
 """Kinds of errors after which the table's other partitions are not tried: they would fail alike, and slowly."""
-
-INTERRUPTED = "DagsterExecutionInterruptedError"
-"""What Dagster makes of a Ctrl-C in a step; it ends the step only."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def _sync_partition(
         instance=instance,
         raise_on_error=False,
         run_config={**_quiet(options), "ops": {lake.op.name: {"config": config}}},
-        tags={ASKED_TAG: "true" if options.partition or options.full else "false"},
+        tags={PROCESS_TAG: process_tag(), ASKED_TAG: "true" if options.partition or options.full else "false"},
     )
     outcome.partitions += 1
     shown = key if table.is_partitioned else None
@@ -167,7 +165,12 @@ def _look_after(
         (freshness, dg.AssetSelection.checks(*freshness)),
     ):
         result = dg.materialize(
-            assets, selection=selection, instance=instance, raise_on_error=False, run_config=_quiet(options)
+            assets,
+            selection=selection,
+            instance=instance,
+            raise_on_error=False,
+            run_config=_quiet(options),
+            tags={PROCESS_TAG: process_tag()},
         )
         _collect(result, table, None, outcome)
 
@@ -206,8 +209,6 @@ def _failed_steps(
         if event.event_type != dg.DagsterEventType.STEP_FAILURE:
             continue
         data = event.step_failure_data
-        if data.error is not None and data.error.cls_name == INTERRUPTED:
-            raise KeyboardInterrupt
         said = data.user_failure_data
         if said is not None and said.description:
             kind = said.metadata.get("error_kind")

@@ -1,8 +1,10 @@
 """Reads the command line, runs a command, and turns its outcome into output and an exit code."""
 
 import argparse
+import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         outcome = Outcome(False, {"error": {"kind": "unexpected", "message": text}})
     if not outcome.silent:
         screen.finish({"ok": outcome.ok, **outcome.body})
+    if outcome.code == INTERRUPTED and threading.active_count() > 1:
+        os._exit(INTERRUPTED)  # a step may still be at work; it is safe to kill it at any point
     return outcome.code if outcome.code is not None else (DONE if outcome.ok else FAILED)
 
 

@@ -1,16 +1,21 @@
-"""Several tables at once: worker processes, since Dagster's in-process execution is not safe in threads.
+"""Runs tables one after another in a thread, or several at once in worker processes, and can be interrupted.
 
-(Measured on 1.13.27: with four threads an ephemeral instance loses rows of its in-memory SQLite, or never ends.)
+Dagster takes Ctrl-C for a failed step, which it then tries again (1.13.27, `op_execution_error_boundary`). It leaves
+signals alone in a thread; so the main thread waits, and the process ends when it is told to: the engine may be killed
+at any point. Processes, since Dagster's in-process execution is not safe in several threads: an ephemeral instance then
+loses rows of its in-memory SQLite, or never ends.
 """
 
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -18,6 +23,7 @@ from ..assets.table import SyncedTable
 from ..components.deployment import Deployment, load_deployment
 from .command import table_title
 from .execution import RunOptions, open_instance, sync_table
+from .left_runs import end_left_runs, process_tag
 from .outcomes import Problem, TableOutcome
 
 Message = tuple[str, str, dict[str, object]]
@@ -31,26 +37,61 @@ def sync_tables(
     deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, workers: int, tell: TellOf
 ) -> Iterator[TableOutcome]:
     """The outcome of each table as it ends. One table's failure leaves the others."""
-    if workers == 1 or len(tables) == 1:
+    with open_instance() as instance:  # makes the tables of a new DAGSTER_HOME too: workers would race to
+        end_left_runs(instance)
+    processes = [process_tag()]
+    try:
+        if workers == 1 or len(tables) == 1:
+            yield from _in_a_thread(deployment, tables, options, tell)
+        else:
+            yield from _in_processes(deployment, tables, options, min(workers, len(tables)), tell, processes)
+    except BaseException:
         with open_instance() as instance:
-            for table in tables:
-                title = table_title(table)
-                yield sync_table(
-                    deployment, table, options, instance, lambda event, fields, title=title: tell(title, event, fields)
-                )
-        return
-    yield from _in_processes(deployment, tables, options, min(workers, len(tables)), tell)
+            end_left_runs(instance, processes)
+        raise
+
+
+def _in_a_thread(
+    deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, tell: TellOf
+) -> Iterator[TableOutcome]:
+    outcomes: queue.SimpleQueue[TableOutcome] = queue.SimpleQueue()
+    thread = threading.Thread(
+        target=_sync_all, args=(deployment, tables, options, tell, outcomes.put), name="syncer-run", daemon=True
+    )
+    thread.start()
+    for _ in tables:
+        while True:
+            with suppress(queue.Empty):
+                yield outcomes.get(timeout=1)
+                break
+            if not thread.is_alive():
+                return
+    thread.join()
+
+
+def _sync_all(
+    deployment: Deployment,
+    tables: Sequence[SyncedTable],
+    options: RunOptions,
+    tell: TellOf,
+    put: Callable[[TableOutcome], None],
+) -> None:
+    with open_instance() as instance:
+        for table in tables:
+            put(sync_table(deployment, table, options, instance, partial(tell, table_title(table))))
 
 
 def _in_processes(
-    deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, workers: int, tell: TellOf
+    deployment: Deployment,
+    tables: Sequence[SyncedTable],
+    options: RunOptions,
+    workers: int,
+    tell: TellOf,
+    processes: list[str],
 ) -> Iterator[TableOutcome]:
-    with open_instance():
-        pass  # makes the tables of a new DAGSTER_HOME: workers would race to
     context = multiprocessing.get_context("spawn")
     messages: Queue[Message | None] = context.Queue()
-    workers_seen: list[int] = []
-    listening = threading.Thread(target=_listen, args=(messages, tell, workers_seen), name="progress", daemon=True)
+    listening = threading.Thread(target=_listen, args=(messages, tell, processes), name="progress", daemon=True)
     listening.start()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (str(deployment.folder), messages))
     try:
@@ -60,9 +101,9 @@ def _in_processes(
         for future in as_completed(futures):
             yield _outcome(future, futures[future])
     except BaseException:
-        for pid in workers_seen:
+        for tag in processes[1:]:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT)
+                os.kill(int(tag.split("/")[-2]), signal.SIGKILL)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -78,10 +119,10 @@ def _outcome(future: Future[TableOutcome], table: SyncedTable) -> TableOutcome:
         return TableOutcome(table_title(table), problems=[Problem(table_title(table), None, text, "worker_killed")])
 
 
-def _listen(messages: "Queue[Message | None]", tell: TellOf, workers: list[int]) -> None:
+def _listen(messages: "Queue[Message | None]", tell: TellOf, processes: list[str]) -> None:
     while (message := messages.get()) is not None:
         if message[1] == HELLO:
-            workers.append(int(str(message[2]["pid"])))
+            processes.append(str(message[2]["process"]))
         else:
             tell(*message)
 
@@ -96,19 +137,17 @@ class _Worker:
 def _start_worker(folder: str, messages: "Queue[Message | None]") -> None:
     import warnings
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends its workers
     warnings.simplefilter("ignore")
-    messages.put(("", HELLO, {"pid": os.getpid()}))
+    messages.put(("", HELLO, {"process": process_tag()}))
     _Worker.deployment, _Worker.messages = load_deployment(Path(folder)), messages
 
 
 def _work(lake_key: str, options: RunOptions) -> TableOutcome:
     table = next(each for each in _Worker.deployment.tables if each.lake_key.to_user_string() == lake_key)
-    title = table_title(table)
     with open_instance() as instance:
-        return sync_table(
-            _Worker.deployment,
-            table,
-            options,
-            instance,
-            lambda event, fields: _Worker.messages.put((title, event, fields)),
-        )
+        return sync_table(_Worker.deployment, table, options, instance, partial(_send, table_title(table)))
+
+
+def _send(title: str, event: str, fields: dict[str, object]) -> None:
+    _Worker.messages.put((title, event, fields))

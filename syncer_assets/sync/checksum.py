@@ -55,13 +55,16 @@ class Comparison:
 def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target) -> Comparison:
     """One scan a side; keys only of the buckets that differ. Columns that are hashed on the way are left out.
 
-    Without a key whole rows are compared: a changed one is missing and extra. Raises ConfigError for a hashed key.
+    Without a key whole rows are compared: a changed one is missing and extra. Raises ConfigError for a hashed
+    key, and where the target was never loaded.
     """
     started = time.monotonic()
     facts = source.describe(spec.table)
     resolved = resolve(spec, facts)
     columns = [column for column in resolved.columns if column.transform is None]
     key = _comparable_key(spec, resolved, columns)
+    if not warehouse.table_columns(target):
+        raise ConfigError(f"{target.name} was never loaded", table=spec.table, fix="materialise it, then compare")
     buckets = min(BUCKETS_MOST, max(BUCKETS_LEAST, facts.rows_estimate // ROWS_PER_BUCKET))
     left = source.checksum(spec.table, columns, key, buckets)
     right = warehouse.checksum(target, columns, key, buckets)

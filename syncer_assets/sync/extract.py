@@ -222,9 +222,7 @@ class _Sync:
         sizer = ChunkSizer(spec.chunk, bytes_most=spec.memory_mb * 1024 * 1024 // 2)
         with writer:
             for read in (*([base] if window.high else []), *_beside(spec, self.resolved, base, window)):
-                chunks = read_chunks(
-                    self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=server
-                )
+                chunks = read_chunks(self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=server)
                 with Prefetch(chunks) as batches:
                     for batch in batches:
                         writer.add(batch) if read is base else writer.add_beside(batch)

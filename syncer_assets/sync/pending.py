@@ -1,6 +1,7 @@
 """Which partitions have something to read: one question for the maximum of each table (DESIGN 4 and 5, rule 7)."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..model.manifest import Manifest
@@ -10,6 +11,8 @@ from ..model.table import TableSpec
 from ..sources.base import Source
 from .lake import Lake, Place
 from .rules import resolve
+
+HEADS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ def pending_of(source: Source, lake: Lake, spec: TableSpec) -> list[Pending]:
     cursor = _cursor(source, spec)
     assert cursor is not None
     known = table_keys(source, spec, cursor)
+    with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
+        heads = list(pool.map(lambda key: lake.head(Place(spec.source, spec.table, key)), known.keys))
     found = []
-    for key in known.keys:
-        head = lake.head(Place(spec.source, spec.table, key))
+    for key, head in zip(known.keys, heads, strict=True):
         reason = _reason(head, known.maximum, spec.partitions.partition(key, cursor.kind))
         if reason:
             maximum = ",".join(encode(known.maximum) or ())

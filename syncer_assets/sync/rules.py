@@ -56,7 +56,7 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
         raise ConfigError(
             f"the source's role may not SELECT the column {hidden[0]!r}",
             table=spec.table,
-            fix=f"GRANT SELECT ({', '.join(hidden)}) ON {spec.table} TO the role, or leave them out by `columns.exclude`",
+            fix=f"GRANT SELECT ({', '.join(hidden)}) ON {spec.table} TO the role, or list them in `columns.exclude`",
         )
     if not spec.cursor:
         order = tuple(CursorColumn(name, _order_kind(facts, name)) for name in key)

@@ -122,7 +122,7 @@ def assert_grown(head: Manifest | None, capture: Capture | None, partition: Part
             "the table was truncated, restored, or its newest rows were deleted",
             table=table,
             partition=head.partition,
-            fix="`syncer run --full` reads it anew; what it does not bring stays in the warehouse for reconcile to judge",
+            fix="`syncer run --full` reads it anew; what that does not bring is left to reconcile",
         )
 
 

@@ -166,7 +166,11 @@ class WindowWriter:
 
 def _content(files: Sequence[DataFile], manifest: Manifest) -> tuple[object, ...]:
     """What makes two manifests bring the same: mode, columns, and the bytes of their files."""
-    return (manifest.mode if not manifest.cursor else "", manifest.columns, tuple((file.sha256, file.bytes) for file in files))
+    return (
+        manifest.mode if not manifest.cursor else "",
+        manifest.columns,
+        tuple((file.sha256, file.bytes) for file in files),
+    )
 
 
 def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) -> int:

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from syncer_assets.demo.run import DAGSTER_YAML
 from syncer_assets_tests.cli.syncer import Syncer
 from syncer_assets_tests.servers import Database, free_ports, poll
 from syncer_assets_tests.sync.tables import transaction
@@ -52,6 +54,24 @@ def test_a_signal_ends_a_run_at_once_and_the_next_one_goes_on(
     assert said[1] == "error: interrupted; what was committed stays, the next run goes on from there\n"
     syncer.declare("{table: public.orders, cursor: id, settle_seconds: 0}")
     assert syncer("run").code == 0
+
+
+def test_a_killed_run_does_not_keep_its_table_from_the_next_one(
+    syncer: Syncer, source_db: Database, home: str, tmp_path: Path
+) -> None:
+    (Path(home) / "dagster.yaml").write_text(DAGSTER_YAML)
+    source_db.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, v text); INSERT INTO orders (v) VALUES ('a')")
+    syncer.declare("{table: public.orders, cursor: id, settle_seconds: 100}")
+    kept = replace(syncer, env={**syncer.env, "DAGSTER_HOME": home})
+    with transaction(source_db, "INSERT INTO orders (v) VALUES ('open')"):
+        process = start(["run", "--defs", str(syncer.folder / "defs")], syncer.folder, **kept.env)
+        poll(lambda: source_db.scalar(READING), deadline_seconds=60)
+        time.sleep(1)
+        process.kill()
+        process.communicate()
+    ended = kept("run", "--json", timeout=60)
+    assert ended.code == 0, ended.stderr
+    assert [asset["rows"] for asset in ended.result["assets"] if asset["key"] == "lake/shop/orders"] == [1]
 
 
 @pytest.mark.slow

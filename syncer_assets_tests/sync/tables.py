@@ -34,7 +34,7 @@ def at(seconds: float) -> datetime:
 
 def spec_of(table: str = "public.orders", cursor: Sequence[str] = ("updated_at",), **fields: Any) -> TableSpec:
     """A spec that does not lag, and waits only for sessions that come or go just now (the defaults: 5 min, 10 s)."""
-    waits = {"settle_seconds": 2.0, "late_commit_lag": timedelta(0)}
+    waits: dict[str, Any] = {"settle_seconds": 2.0, "late_commit_lag": timedelta(0)}
     return TableSpec(source="shop", table=table, cursor=tuple(cursor), **(waits | fields))
 
 
@@ -47,7 +47,7 @@ class Rig:
     lake: Lake
     open_warehouse: Callable[[], tuple[Database, PostgresWarehouse]]
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    target: Target = Target("analytics", "shop", "orders")
+    target: Target = field(default_factory=lambda: Target("analytics", "shop", "orders"))
 
     def sync(
         self,

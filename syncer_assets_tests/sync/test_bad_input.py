@@ -43,7 +43,8 @@ def refused(rig: Rig, spec: Any, kind: type[SyncError], match: str, **arguments:
 
 
 @pytest.mark.parametrize(
-    ("table", "near"), [("public.order", "public.orders"), ("orderz", "public.orders"), ("shop.orders", "public.orders")]
+    ("table", "near"),
+    [("public.order", "public.orders"), ("orderz", "public.orders"), ("shop.orders", "public.orders")],
 )
 def test_an_unknown_table_names_its_near_misses(rig: Rig, table: str, near: str) -> None:
     rig.database.execute(ORDERS)
@@ -81,7 +82,10 @@ def test_an_unknown_column_names_the_field_and_its_near_misses(rig: Rig, field: 
         (spec_of(cursor=[]), "`load: upsert` needs a cursor"),
         (spec_of(cursor=[], load="append"), "`load: append` needs a cursor"),
         (spec_of(cursor=["status"], partitions=PartitionScheme(by="id")), "does not fit the cursor 'status'"),
-        (spec_of(cursor=["id"], partitions=PartitionScheme(by="time", start="2024-01-01")), "does not fit the cursor 'id'"),
+        (
+            spec_of(cursor=["id"], partitions=PartitionScheme(by="time", start="2024-01-01")),
+            "does not fit the cursor 'id'",
+        ),
         (spec_of(cursor=[], load="replace", partitions=PartitionScheme(by="id")), "partitions need a cursor"),
         (replace(BY_ID, null_cursor="include", load="append"), "`load: append` would double"),
     ],
@@ -123,7 +127,9 @@ def test_a_wrong_password(rig: Rig, role: str, side: str) -> None:
     rig.database.execute(f"{ORDERS}; {ROWS}; GRANT SELECT ON orders TO {role}")
     wrong = "not the password"
     dsn = rig.database.dsn_as(role, wrong)
-    with pytest.raises(DbError, match="password authentication failed.*check the password in the connection's env") as raised:
+    with pytest.raises(
+        DbError, match=r"password authentication failed.*check the password in the connection's env"
+    ) as raised:
         if side == "source":
             PostgresSource("shop", dsn).describe("public.orders")
         else:
@@ -150,7 +156,7 @@ def test_a_lake_that_is_no_folder(rig: Rig, tmp_path: Any) -> None:
     rig.database.execute(f"{ORDERS}; {ROWS}")
     file = tmp_path / "a file"
     file.write_text("")
-    with pytest.raises(ObjectStoreError, match="a file.*cannot be made.*write permission"):
+    with pytest.raises(ObjectStoreError, match=r"a file.*cannot be made.*write permission"):
         open_lake(f"file://{file}/lake")
 
 
@@ -162,7 +168,7 @@ def test_a_lake_that_cannot_be_written(rig: Rig, below: str) -> None:
     obstacle = rig.lake.root / below
     obstacle.parent.mkdir(parents=True, exist_ok=True)
     obstacle.write_text("")
-    with pytest.raises(ObjectStoreError, match="lake.*Fix: check"):
+    with pytest.raises(ObjectStoreError, match=r"lake.*Fix: check"):
         extract(rig.source, rig.lake, BY_ID, backoff=QUICK)
     obstacle.unlink()
     rig.sync(BY_ID)
@@ -171,5 +177,5 @@ def test_a_lake_that_cannot_be_written(rig: Rig, below: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://lake", "lake", "C:\\lake"])
 def test_a_lake_of_an_unknown_kind(url: str) -> None:
-    with pytest.raises(ConfigError, match="of no known kind.*use file://"):
+    with pytest.raises(ConfigError, match=r"of no known kind.*use file://"):
         open_lake(url)

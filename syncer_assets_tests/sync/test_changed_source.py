@@ -36,8 +36,12 @@ def loaded(rig: Rig, spec: TableSpec, table: str = ORDERS) -> None:
 
 def test_a_truncated_table_stops_with_the_way_out_and_full_is_one(rig: Rig) -> None:
     loaded(rig, BY_ID)
-    rig.database.execute(f"TRUNCATE orders RESTART IDENTITY; INSERT INTO orders (status) SELECT 'new' FROM generate_series(1, 3)")
-    with pytest.raises(IdentityChanged, match=r"public\.orders \[all\]: .*\(3\) lies below .*\(10\).*syncer run --full"):
+    rig.database.execute(
+        "TRUNCATE orders RESTART IDENTITY; INSERT INTO orders (status) SELECT 'new' FROM generate_series(1, 3)"
+    )
+    with pytest.raises(
+        IdentityChanged, match=r"public\.orders \[all\]: .*\(3\) lies below .*\(10\).*syncer run --full"
+    ):
         rig.sync(BY_ID)
     assert len(rig.manifests(BY_ID)) == 1
     rig.sync(BY_ID, mode="full")
@@ -60,7 +64,7 @@ def test_an_emptied_table_stops_with_the_way_out_and_full_is_one(rig: Rig) -> No
     """The marks begin anew; the warehouse keeps its rows, which the checksum shows as extra."""
     loaded(rig, BY_ID, PLAIN)
     rig.database.execute("TRUNCATE orders")
-    with pytest.raises(IdentityChanged, match="the table is empty.*syncer run --full"):
+    with pytest.raises(IdentityChanged, match=r"the table is empty.*syncer run --full"):
         rig.sync(BY_ID)
     assert (rig.sync(BY_ID, mode="full").rows, rig.head(BY_ID).mode) == (0, "replace")
     rig.load(BY_ID)
@@ -94,7 +98,7 @@ def test_the_newest_rows_may_not_be_deleted_where_nothing_shows_it(rig: Rig) -> 
 
 def test_another_database_behind_the_same_name_stops(rig: Rig, other: PostgresSource) -> None:
     loaded(rig, BY_ID)
-    with pytest.raises(IdentityChanged, match="the source is another database .*--full.*syncer adopt"):
+    with pytest.raises(IdentityChanged, match=r"the source is another database .*--full.*syncer adopt"):
         rig.sync(BY_ID, source=other)
     report = rig.sync(BY_ID, source=other, mode="full")
     assert (report.rows, report.mode) == (20, "replace")

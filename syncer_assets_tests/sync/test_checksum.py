@@ -38,9 +38,19 @@ def differences(found: Comparison) -> tuple[bool, int, int, int, int]:
         ("UPDATE shop.orders SET status = 'y' WHERE id IN (7, 8)", 0, 2, 0),
         ("UPDATE shop.orders SET status = NULL WHERE id = 7", 0, 1, 0),
         ("UPDATE shop.orders SET status = '' WHERE id = 7", 0, 1, 0),
-        ("INSERT INTO shop.orders SELECT 1000, status, updated_at, _syncer_captured_at FROM shop.orders LIMIT 1", 0, 0, 1),
+        (
+            "INSERT INTO shop.orders SELECT 1000, status, updated_at, _syncer_captured_at FROM shop.orders LIMIT 1",
+            0,
+            0,
+            1,
+        ),
         ("UPDATE shop.orders SET id = 1000 WHERE id = 7", 1, 0, 1),
-        ("UPDATE shop.orders a SET status = b.status FROM shop.orders b WHERE a.id + b.id = 15 AND a.id IN (7, 8)", 0, 2, 0),
+        (
+            "UPDATE shop.orders a SET status = b.status FROM shop.orders b WHERE a.id + b.id = 15 AND a.id IN (7, 8)",
+            0,
+            2,
+            0,
+        ),
     ],
 )
 def test_a_row_changed_behind_its_back_is_found(
@@ -113,7 +123,9 @@ def test_a_table_without_a_key_is_compared_by_whole_rows(
 ) -> None:
     spec = spec_of(load="append")
     rig.database.execute("CREATE TABLE orders (status text, updated_at timestamptz NOT NULL)")
-    rig.database.execute("INSERT INTO orders SELECT s, '2024-01-01' FROM unnest('{a,b}'::text[]) s, generate_series(1, 3)")
+    rig.database.execute(
+        "INSERT INTO orders SELECT s, '2024-01-01' FROM unnest('{a,b}'::text[]) s, generate_series(1, 3)"
+    )
     rig.sync(spec)
     rig.load(spec)
     assert differences(comparison(rig, spec)) == (True, 0, 0, 0, 0)

@@ -78,7 +78,9 @@ def test_no_query_more_than_a_full_chunk_each_and_one_for_the_ceiling(rig: Rig) 
 def test_rows_of_one_time_are_read_whole_across_the_edges_of_chunks(rig: Rig) -> None:
     """A bulk update stamps them all alike: paging goes by (time, key)."""
     rig.database.execute(ORDERS)
-    rig.database.execute("INSERT INTO orders (status, updated_at) SELECT 'x', '2024-01-01' FROM generate_series(1, 20000)")
+    rig.database.execute(
+        "INSERT INTO orders (status, updated_at) SELECT 'x', '2024-01-01' FROM generate_series(1, 20000)"
+    )
     report = rig.sync(spec_of(chunk=ChunkSettings(rows=999)))
     assert report.rows == 20_000 and len(rig.told("chunk read")) > 19
     assert rig.in_lake(spec_of(), "id") == rig.in_source(spec_of(), "id")
@@ -110,7 +112,27 @@ def test_a_composite_cursor(rig: Rig, load: Any) -> None:
     assert len(rig.head(spec).high or ()) == 2
 
 
-WORDS = ["a", "B", "c", "Ä", "z", "Z", "é", "E", "_x", "1", "10", "2", "ß", "ss", "it's", 'quo"te', "back\\slash", "%", ""]
+WORDS = [
+    "a",
+    "B",
+    "c",
+    "Ä",
+    "z",
+    "Z",
+    "é",
+    "E",
+    "_x",
+    "1",
+    "10",
+    "2",
+    "ß",
+    "ss",
+    "it's",
+    'quo"te',
+    "back\\slash",
+    "%",
+    "",
+]
 KEYS: dict[str, list[object]] = {
     "text": [*WORDS],
     "citext": [word for word in WORDS if word not in ("Z", "E")],

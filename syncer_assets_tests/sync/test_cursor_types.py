@@ -62,7 +62,9 @@ def test_a_cursor_whose_order_cannot_be_followed_is_refused(rig: Rig, kind: str,
     """Numbers that the lake carries as text, and text that the server does not compare byte by byte, among them."""
     rig.database.execute(f"CREATE TABLE orders (id bigint PRIMARY KEY, at {kind} NOT NULL)")
     rig.database.execute("INSERT INTO orders VALUES (1, %s)", [value])
-    with pytest.raises(ConfigError, match=r"public\.orders: the cursor 'at' is of type .* whose order cannot be followed"):
+    with pytest.raises(
+        ConfigError, match=r"public\.orders: the cursor 'at' is of type .* whose order cannot be followed"
+    ):
         rig.sync(spec_of(cursor=["at"]))
 
 

@@ -17,7 +17,9 @@ HIGHEST = 2**63 - 1
 IDS: dict[str, Callable[[Random, int], set[int]]] = {
     "dense": lambda random, n: set(range(1, n + 1)),
     "sparse": lambda random, n: {random.randint(1, 10**12) for _ in range(n)},
-    "clustered": lambda random, n: {base + random.randint(0, 30) for base in (10, 10**6, 10**15) for _ in range(n // 3)},
+    "clustered": lambda random, n: {
+        base + random.randint(0, 30) for base in (10, 10**6, 10**15) for _ in range(n // 3)
+    },
     "one island": lambda random, n: {10**17 + i for i in range(n)},
     "about zero, and at both ends": lambda random, n: {
         *(random.randint(-n, n) for _ in range(n)),
@@ -38,7 +40,9 @@ def test_every_row_is_read_once(rig: Rig, kind: str) -> None:
             connection.execute("TRUNCATE orders")
             with connection.cursor().copy("COPY orders FROM STDIN") as copy:
                 for id_ in ids:
-                    copy.write_row((id_, f"{random.choice('ab')}{id_}", f"2024-01-01 00:00:{random.randint(0, stamps) % 60}Z"))
+                    copy.write_row(
+                        (id_, f"{random.choice('ab')}{id_}", f"2024-01-01 00:00:{random.randint(0, stamps) % 60}Z")
+                    )
             cursor = random.choice([["id"], ["id"], ["updated_at"], ["updated_at", "id"], ["code"]])
             spec = replace(
                 spec_of(cursor=cursor, load=random.choice(["upsert", "append"])),

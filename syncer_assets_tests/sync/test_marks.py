@@ -25,7 +25,9 @@ from syncer_assets.model.marks import (
 )
 
 INTEGERS = st.one_of(st.integers(-(2**63), 2**64 - 1), st.sampled_from([0, -1, 1, 2**63, 2**64 - 1, -(2**63)]))
-ZONES = st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12)), timezone(timedelta(minutes=345))])
+ZONES = st.sampled_from(
+    [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12)), timezone(timedelta(minutes=345))]
+)
 AWARE = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES)  # noqa: DTZ001  # the bounds are naive
 NAIVE = st.datetimes()
 DATES = st.dates()

@@ -54,7 +54,9 @@ def test_the_plain_value_is_nowhere_in_the_lake(rig: Rig) -> None:
     """Not in the rows, not in Parquet's statistics, not in a manifest; nor is an excluded column's."""
     canary = "canary-7f3a91-in-the-mail"
     rig.database.execute(f"{TABLE}; ALTER TABLE orders ADD COLUMN notes text")
-    rig.database.execute("INSERT INTO orders (email, notes) SELECT %s || g, %s FROM generate_series(1, 500) g", [canary, canary])
+    rig.database.execute(
+        "INSERT INTO orders (email, notes) SELECT %s || g, %s FROM generate_series(1, 500) g", [canary, canary]
+    )
     rig.sync(hashing("email", exclude=("notes",)))
     root = rig.lake.root
     assert root is not None
@@ -74,7 +76,9 @@ def test_a_hashed_cursor_pages_but_does_not_show(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "short"])
-def test_a_missing_or_short_key_stops_before_anything_is_read(rig: Rig, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_short_key_stops_before_anything_is_read(
+    rig: Rig, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SYNCER_HASH_KEY", key)
     filled(rig)
     with pytest.raises(ConfigError, match=r"public\.orders: .*at least 16 characters.*SYNCER_HASH_KEY") as raised:

@@ -10,7 +10,9 @@ from syncer_assets_tests.sync.tables import Rig, check, spec_of
 
 TABLE = "CREATE TABLE orders (id bigserial PRIMARY KEY, status text, updated_at timestamptz)"
 SPEC = spec_of(null_cursor="include")
-ROWS = "INSERT INTO orders (status, updated_at) VALUES ('dated', '2024-01-05'), ('later', '2024-03-05'), ('undated', NULL)"
+ROWS = (
+    "INSERT INTO orders (status, updated_at) VALUES ('dated', '2024-01-05'), ('later', '2024-03-05'), ('undated', NULL)"
+)
 
 
 def test_a_null_cursor_stops_the_sync_before_it_begins(rig: Rig) -> None:

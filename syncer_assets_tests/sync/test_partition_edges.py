@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_partitions_tile_the_time(rig: Rig, every: Any) -> None:
     keys = scheme.keys(None, datetime(2024, 2, 3, tzinfo=UTC))
     partitions = [scheme.partition(key, "timestamptz") for key in keys]
     assert partitions[0].start is None
-    assert all(one.end == other.start for one, other in zip(partitions, partitions[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(partitions))
 
 
 @pytest.mark.parametrize(

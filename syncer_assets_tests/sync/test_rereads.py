@@ -111,7 +111,7 @@ def test_a_changed_scheme_is_refused_without_full(rig: Rig) -> None:
     rig.sync(BY_ID, FIRST)
     other = replace(BY_ID, partitions=PartitionScheme(by="id", size=20))
     key = "000000000000-000000000019"
-    with pytest.raises(ConfigError, match="the partitions changed from id:10 to id:20.*--full"):
+    with pytest.raises(ConfigError, match=r"the partitions changed from id:10 to id:20.*--full"):
         rig.sync(other, key)
     assert rig.sync(other, key, mode="full").rows == 19
     assert rig.sync(other, key).nothing_new

@@ -87,7 +87,9 @@ def test_a_time_of_an_application_clock_arrives_within_the_lag(rig: Rig) -> None
     rig.database.execute(ORDERS)
     rig.database.execute(INSERT.format("now"))
     rig.sync(spec)
-    rig.database.execute("INSERT INTO orders (status, updated_at) VALUES ('three minutes ago', now() - interval '3 min')")
+    rig.database.execute(
+        "INSERT INTO orders (status, updated_at) VALUES ('three minutes ago', now() - interval '3 min')"
+    )
     rig.sync(spec)
     assert rig.in_lake(spec, "status") == {("now",): 1, ("three minutes ago",): 1}
 

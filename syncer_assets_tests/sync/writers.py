@@ -63,7 +63,9 @@ class Writer:
 
     def _spend(self) -> None:
         if self._drawn:
-            self._keep(self._connection.execute("INSERT INTO events (id) VALUES (%s) RETURNING id", [self._drawn.pop()]))
+            self._keep(
+                self._connection.execute("INSERT INTO events (id) VALUES (%s) RETURNING id", [self._drawn.pop()])
+            )
 
     def _undo(self) -> None:
         """The table's lock goes with the savepoint; an id drawn in it may be used all the same."""

@@ -67,7 +67,11 @@ def test_a_prepared_transaction_pins_until_it_is_committed(
 @pytest.mark.parametrize(
     "reading",
     [
-        ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "LOCK TABLE t IN ACCESS SHARE MODE", "SELECT count(*) FROM t"],
+        [
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "LOCK TABLE t IN ACCESS SHARE MODE",
+            "SELECT count(*) FROM t",
+        ],
         ["SELECT * FROM t FOR UPDATE"],
         ["SELECT last_value FROM t_id_seq"],
         ["INSERT INTO other VALUES (1)"],

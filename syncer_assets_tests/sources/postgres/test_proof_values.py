@@ -87,12 +87,21 @@ def test_a_naive_time_is_compared_in_its_zone(ceilings: Ceilings) -> None:
     assert capture.provable == (limit,) and is_below(capture.provable, capture.ceiling)
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Antarctica/Troll"])
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Antarctica/Troll"]
+)
 def test_a_clock_that_is_set_back_writes_nothing_below_what_is_provable(zone: str) -> None:
     """Around every change of the clocks: what is written later than `moment - lag` lies above."""
     spec = TableSpec("shop", "public.t", cursor=("at",), cursor_zone=zone, late_commit_lag=timedelta(minutes=5))
     cursor, far = CursorColumn("at", "timestamp"), (datetime(2100, 1, 1),)  # noqa: DTZ001  # naive on purpose
-    days = [date(2024, 3, 10), date(2024, 3, 31), date(2024, 4, 6), date(2024, 10, 5), date(2024, 10, 27), date(2024, 11, 3)]
+    days = [
+        date(2024, 3, 10),
+        date(2024, 3, 31),
+        date(2024, 4, 6),
+        date(2024, 10, 5),
+        date(2024, 10, 27),
+        date(2024, 11, 3),
+    ]
     starts = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days]
     for moment in (start + minutes * timedelta(minutes=5) for start in starts for minutes in range(288)):
         provable = _provable(far, cursor, moment, spec)
