@@ -11,7 +11,10 @@ from syncer_assets.model.table import ColumnRules, TableSpec
 from syncer_assets.sync.checksum import Comparison, compare
 from syncer_assets_tests.sync.tables import ORDERS, Rig, spec_of, transaction
 
-ROWS = "INSERT INTO orders (status, updated_at) SELECT 'x' || g, '2024-01-01'::timestamptz + g * interval '1 h' FROM generate_series(1, 100) g"
+ROWS = """
+INSERT INTO orders (status, updated_at)
+SELECT 'x' || g, '2024-01-01'::timestamptz + g * interval '1 h' FROM generate_series(1, 100) g
+"""
 BY_TIME = spec_of()
 BY_ID = spec_of(cursor=["id"])
 

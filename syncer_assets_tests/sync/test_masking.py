@@ -13,7 +13,10 @@ from syncer_assets_tests.sync.tables import Rig, spec_of
 
 KEY = "0123456789 ключ 0123456789"
 EMAILS = ["ann@example.com", "", " ", "Ünïcödé 😀", "it's", "x" * 1000, "line\nbreak", None]
-TABLE = "CREATE TABLE orders (id bigserial PRIMARY KEY, email text, number int, price numeric(8,2), raw bytea, at timestamptz)"
+TABLE = """
+CREATE TABLE orders (
+    id bigserial PRIMARY KEY, email text, number int, price numeric(8,2), raw bytea, at timestamptz
+)"""
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,10 @@ from syncer_assets_tests.sync.tables import ORDERS, Rig, spec_of, transaction
 BY_ID = spec_of(cursor=["id"], partitions=PartitionScheme(by="id", size=10), max_shrink=1.0)
 BY_TIME = spec_of(partitions=PartitionScheme(by="time", every="month", start="2024-01-01"))
 FIRST, SECOND = "000000000000-000000000009", "000000000010-000000000019"
-ROWS = "INSERT INTO orders (status, updated_at) SELECT 'x', '2024-01-01'::timestamptz + g * interval '3 day' FROM generate_series(1, 25) g"
+ROWS = """
+INSERT INTO orders (status, updated_at)
+SELECT 'x', '2024-01-01'::timestamptz + g * interval '3 day' FROM generate_series(1, 25) g
+"""
 
 
 @pytest.mark.parametrize(

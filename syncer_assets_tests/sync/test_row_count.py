@@ -16,7 +16,8 @@ INSERT INTO orders (id, status, updated_at)
 SELECT g * 20, 'x', '2024-01-01'::timestamptz + g * interval '1 s' FROM generate_series(1, 20) g
 """
 LATE = """
-INSERT INTO orders (id, status, updated_at) SELECT max(id) + 1, 'late', '2024-01-01 00:00:05.5Z' FROM orders WHERE id < 60
+INSERT INTO orders (id, status, updated_at)
+SELECT max(id) + 1, 'late', '2024-01-01 00:00:05.5Z' FROM orders WHERE id < 60
 """
 
 

@@ -1,6 +1,7 @@
 """`safe` is what was proven before the first row was read; what lies above it is read again (DESIGN 5)."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -49,8 +50,8 @@ def test_safe_rises_though_some_writer_is_always_open(rig: Rig, spec: Any) -> No
             marks.append(rig.head(spec).safe)
             ending.commit()
     assert marks[0] is None
-    assert all(is_below(earlier, later) for earlier, later in zip(marks[1:], marks[2:], strict=False)), marks
-    assert not rig.head(spec).proof == "lag"
+    assert all(is_below(earlier, later) for earlier, later in pairwise(marks[1:])), marks
+    assert rig.head(spec).proof != "lag"
 
 
 @BOTH
@@ -87,11 +88,9 @@ def test_a_time_of_an_application_clock_arrives_within_the_lag(rig: Rig) -> None
     rig.database.execute(ORDERS)
     rig.database.execute(INSERT.format("now"))
     rig.sync(spec)
-    rig.database.execute(
-        "INSERT INTO orders (status, updated_at) VALUES ('three minutes ago', now() - interval '3 min')"
-    )
+    rig.database.execute("INSERT INTO orders (status, updated_at) VALUES ('older', now() - interval '3 min')")
     rig.sync(spec)
-    assert rig.in_lake(spec, "status") == {("now",): 1, ("three minutes ago",): 1}
+    assert rig.in_lake(spec, "status") == {("now",): 1, ("older",): 1}
 
 
 def test_a_future_time_is_reported_read_again_and_hides_nothing(rig: Rig) -> None:

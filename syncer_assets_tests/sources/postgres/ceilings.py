@@ -19,7 +19,8 @@ class Ceilings:
     source: PostgresSource
 
     def spec(self, cursor: str = "id", table: str = "public.t", **fields: Any) -> TableSpec:
-        return TableSpec("shop", table, cursor=(cursor,), **({"late_commit_lag": timedelta(0)} | fields))
+        settings: dict[str, Any] = {"late_commit_lag": timedelta(0)} | fields
+        return TableSpec("shop", table, cursor=(cursor,), **settings)
 
     def capture(self, spec: TableSpec) -> Capture:
         captured = self.source.capture(spec, self.source.describe(spec.table), self._resolved(spec).order)

@@ -1,7 +1,13 @@
 """Times: every transaction of the database could write `now()`, so all that were open have to end (rule 2)."""
 
+from contextlib import closing
+from typing import Any
+
 import pytest
 
+from syncer_assets.drivers import postgres
+from syncer_assets.sources.base import Read
+from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets_tests.servers import Database, poll
 from syncer_assets_tests.sources.postgres.ceilings import Ceilings
 from syncer_assets_tests.sources.postgres.conftest import OpenCeilings
@@ -12,13 +18,13 @@ ONE_ROW = "INSERT INTO t DEFAULT VALUES"
 NOTHING_YET = "SELECT now()"
 
 
-def at_once(ceilings: Ceilings, **fields: object) -> bool:
+def at_once(ceilings: Ceilings, **fields: Any) -> bool:
     """Whether a ceiling captured now is proven now."""
     spec = ceilings.spec("updated_at", **fields)
     return ceilings.proven(spec, ceilings.capture(spec))
 
 
-def soon(ceilings: Ceilings, **fields: object) -> bool:
+def soon(ceilings: Ceilings, **fields: Any) -> bool:
     return poll(lambda: at_once(ceilings, **fields), 5)
 
 
@@ -105,22 +111,17 @@ def test_sessions_of_our_own_role_pin_where_it_may_write(
 def test_reads_of_our_own_do_not_pin_even_where_the_role_may_write(ceilings: Ceilings) -> None:
     """Another table of the same source, read for an hour by another process."""
     ceilings.database.execute(f"{TABLE}; INSERT INTO t SELECT g, now() FROM generate_series(1, 200000) g")
-    from syncer_assets.sources.base import Read
-    from syncer_assets.sources.postgres import PostgresSource
-
     other = PostgresSource("shop", ceilings.database.dsn)
     facts = other.describe("public.t")
     rows = other.read(Read(table="public.t", columns=facts.columns, order=()))
-    next(rows)
-    assert soon(ceilings)
-    rows.close()
+    with closing(rows):  # type: ignore[type-var]  # a generator
+        next(rows)
+        assert soon(ceilings)
     other.close()
 
 
 def test_a_load_by_our_own_role_pins(ceilings: Ceilings) -> None:
     """A warehouse that is a source of another sync: the session that loads it writes, whatever its name."""
-    from syncer_assets.drivers import postgres
-
     ceilings.database.execute(f"{TABLE}; {ONE_ROW}")
     with postgres.connect(ceilings.database.dsn, who="warehouse", autocommit=False) as loading:
         loading.execute(NOTHING_YET)

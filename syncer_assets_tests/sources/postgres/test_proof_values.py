@@ -115,5 +115,6 @@ def test_a_date_is_provable_only_when_no_zone_can_write_it_any_more() -> None:
     cursor, far = CursorColumn("day", "date"), (date(2100, 1, 1),)
     for hour in range(48):
         moment = datetime(2024, 2, 28, tzinfo=UTC) + hour * HOUR
-        [provable] = _provable(far, cursor, moment, spec) or ()
-        assert provable < moment.astimezone(ZoneInfo("Etc/GMT+12")).date()  # type: ignore[operator]  # a date
+        provable = _provable(far, cursor, moment, spec)
+        assert provable is not None
+        assert provable[0] < moment.astimezone(ZoneInfo("Etc/GMT+12")).date()  # type: ignore[operator]  # a date
