@@ -12,7 +12,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
@@ -31,6 +31,8 @@ TellOf = Callable[[str, str, dict[str, object]], None]
 """`tell(table title, event, fields)`."""
 
 HELLO = "worker started"
+HEARING_SECONDS = 0.5
+"""No wait is longer: the object store's runtime has system calls restarted after a signal, so they do not end by one."""
 
 
 def sync_tables(
@@ -62,7 +64,7 @@ def _in_a_thread(
     for _ in tables:
         while True:
             with suppress(queue.Empty):
-                yield outcomes.get(timeout=1)
+                yield outcomes.get(timeout=HEARING_SECONDS)
                 break
             if not thread.is_alive():
                 return
@@ -98,8 +100,9 @@ def _in_processes(
         futures: dict[Future[TableOutcome], SyncedTable] = {
             pool.submit(_work, table.lake_key.to_user_string(), options): table for table in tables
         }
-        for future in as_completed(futures):
-            yield _outcome(future, futures[future])
+        while futures:
+            for future in wait(futures, HEARING_SECONDS, FIRST_COMPLETED).done:
+                yield _outcome(future, futures.pop(future))
     except BaseException:
         for tag in processes[1:]:
             with suppress(ProcessLookupError):

@@ -35,7 +35,8 @@ def serve(folder: Path, port: int, screen: Screen) -> bool:
             screen.problem(f"the UI did not start. Fix: its log says why: {log}")
             return False
         screen.line(f"Dagster's UI: http://{HOST}:{port}   (Ctrl-C ends it, its log is {log})", style="bold")
-        process.wait()
+        while process.poll() is None:
+            time.sleep(0.2)  # a blocking wait would not hear Ctrl-C: the object store's runtime restarts system calls
         screen.problem(f"the UI ended by itself. Fix: its log says why: {log}")
         return False
     except KeyboardInterrupt:

@@ -101,11 +101,11 @@ def test_the_window_is_cut_by_the_cursor_alone(rig: Rig) -> None:
 
 @pytest.mark.parametrize("load", ["upsert", "append"])
 def test_a_composite_cursor(rig: Rig, load: Any) -> None:
-    spec = spec_of(cursor=["updated_at", "id"], load=load, chunk=ChunkSettings(rows=7))
+    spec = spec_of(cursor=["updated_at", "id"], load=load, chunk=ChunkSettings(rows=4))
     rig.database.execute(ORDERS)
     for _ in range(3):
         rig.database.execute(
-            "INSERT INTO orders (status, updated_at) SELECT 'x', date_trunc('second', now()) FROM generate_series(1, 40)"
+            "INSERT INTO orders (status, updated_at) SELECT 'x', date_trunc('second', now()) FROM generate_series(1, 9)"
         )
         rig.sync(spec)
     assert rig.in_lake(spec, "id") == rig.in_source(spec, "id")
