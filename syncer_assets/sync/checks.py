@@ -5,33 +5,16 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from ..model.errors import AttemptVoid, ConfigError
+from ..model.errors import AttemptVoid
 from ..model.manifest import DataFile, Manifest
 from ..model.marks import TIME_KINDS, show
 from ..model.report import CheckResult
 from ..model.table import TableSpec
 from ..sources.base import Read, Source, TableFacts
 from .lake import Lake
+from .outside import rows_outside
 from .rules import Resolved
 from .window import Window
-
-
-def refuse_null_cursor(source: Source, spec: TableSpec, resolved: Resolved) -> None:
-    """`null_cursor: fail`: rows without a cursor lie in no window, so they stop the sync before it begins."""
-    if spec.null_cursor == "fail" and (rows := count_null_cursors(source, spec, resolved)):
-        raise ConfigError(
-            f"{rows} rows have no {spec.cursor[0]!r} (NULL), so no window would ever hold them",
-            table=spec.table,
-            fix="fill the column, write `null_cursor: include` to read them each time, or choose another cursor",
-        )
-
-
-def count_null_cursors(source: Source, spec: TableSpec, resolved: Resolved) -> int:
-    """Rows whose cursor is NULL; none are asked for where the column cannot be NULL."""
-    first = next(c for c in resolved.read if c.column.name == spec.cursor[0])
-    if not first.column.nullable:
-        return 0
-    return source.count(_table_read(spec, resolved, null_cursor=True))
 
 
 def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, final_rows: int) -> int:
@@ -107,46 +90,9 @@ def standing_checks(
 ) -> list[CheckResult]:
     """The checks that hold whether or not there was something to read."""
     return [
-        _rows_outside(source, spec, resolved, window),
+        rows_outside(source, spec, resolved, window),
         _cursor_protected(source, spec, resolved, facts, window, needing_full),
     ]
-
-
-def _rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Window | None) -> CheckResult:
-    assert resolved.cursor is not None
-    nulls = count_null_cursors(source, spec, resolved)
-    unlisted = 0
-    if spec.partitions.by == "prefix" and spec.partitions.prefixes and spec.partitions.column:
-        unlisted = source.count_outside(spec.table, spec.partitions.column, spec.partitions.prefixes)
-    future = 0
-    if resolved.cursor.kind == "timestamptz":
-        now = source.clock(spec.table)
-        future = source.count(_table_read(spec, resolved, after=(now,)))
-    counts = {"rows_null_cursor": nulls, "rows_unlisted_prefix": unlisted, "rows_in_the_future": future}
-    if window is not None and window.sentinel is not None:
-        counts["highest_id_above_the_sequence"] = int(str(window.sentinel[0]))
-    if unlisted:
-        return CheckResult(
-            "rows_outside_partitions",
-            False,
-            description=f"{unlisted} rows start with none of the listed prefixes: add them to `partitions.prefixes`",
-            metadata=dict(counts),
-        )
-    if spec.partitions.by == "id" and "highest_id_above_the_sequence" in counts:
-        return CheckResult(
-            "rows_outside_partitions",
-            False,
-            description="rows have ids above the sequence, in no partition: correct the ids, or leave `partitions` out",
-            metadata=dict(counts),
-        )
-    odd = bool(future or "highest_id_above_the_sequence" in counts)
-    return CheckResult(
-        "rows_outside_partitions",
-        not odd,
-        "WARN",
-        "rows lie above now, or above the sequence: they are read, and read again until they are final" if odd else "",
-        dict(counts),
-    )
 
 
 def _cursor_protected(
@@ -186,7 +132,3 @@ def _missing_keys(source: Source, lake: Lake, read: Read, files: Sequence[DataFi
         return left.num_rows
     right = pa.Table.from_batches(written).select(list(key)).cast(left.schema)
     return left.join(right, keys=list(key), join_type="left anti").num_rows
-
-
-def _table_read(spec: TableSpec, resolved: Resolved, **where: object) -> Read:
-    return Read(table=spec.table, columns=(), order=resolved.order, cursor=spec.cursor, **where)  # type: ignore[arg-type]  # fields of Read

@@ -18,6 +18,7 @@ from . import checks, table_note
 from .chunks import ChunkSizer, LoopStats, read_chunks
 from .lake import Lake, Place
 from .mask import hasher
+from .outside import refuse_null_cursor
 from .prefetch import Prefetch
 from .progress import Progress, ProgressMeter, peak_memory_mb
 from .retry import DEFAULT, Backoff, Retry
@@ -150,7 +151,7 @@ class _Sync:
     def _run_window(self, report: SyncReport, progress: Callable[[Progress], None] | None, retry: Retry) -> None:
         assert self.resolved.cursor is not None
         partition = self.spec.partitions.partition(self.place.partition, self.resolved.cursor.kind)
-        checks.refuse_null_cursor(self.source, self.spec, self.resolved)
+        refuse_null_cursor(self.source, self.spec, self.resolved)
         capture = self.source.capture(self.spec, self.facts, self.resolved.order)
         report.queries += 1
         self.emit("ceiling captured", watermark_ceiling=show(capture.ceiling) if capture else None)

@@ -107,13 +107,14 @@ def test_a_future_time_is_reported_read_again_and_hides_nothing(rig: Rig) -> Non
 
 
 def test_rows_at_infinity_are_reported(rig: Rig) -> None:
-    """They lie above every ceiling; never silently."""
+    """They lie above every ceiling; never silently, and never called well."""
     rig.database.execute(ORDERS)
     rig.database.execute("INSERT INTO orders (status, updated_at) VALUES ('never', 'infinity'), ('old', '2024-01-01')")
     report = rig.sync(BY_TIME)
     assert report.rows == 1
     outside = check(report, "rows_outside_partitions")
-    assert not outside.passed and outside.metadata["rows_in_the_future"] == 1
+    assert not outside.passed and outside.severity == "ERROR"
+    assert outside.metadata["rows_without_end"] == 1 and outside.metadata["rows_in_the_future"] == 0
 
 
 def test_dates_of_today_are_read_again(rig: Rig) -> None:

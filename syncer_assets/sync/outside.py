@@ -1,0 +1,107 @@
+"""Rows that no window or partition holds: counted, and never passed over in silence (DESIGN 5, rule 7)."""
+
+from datetime import UTC, date, datetime
+
+from ..model.errors import ConfigError
+from ..model.marks import TIME_KINDS, CursorKind, Mark, Scalar
+from ..model.report import CheckResult
+from ..model.table import TableSpec
+from ..sources.base import Read, Source
+from .rules import Resolved
+from .window import Window
+
+READ_LATER = "rows lie above now, or above the sequence: they come with their partition, and are read until final"
+ENDLESS = "rows have a time that no ceiling reaches (infinity, or beyond the year 9998): correct them at the source"
+
+
+def refuse_null_cursor(source: Source, spec: TableSpec, resolved: Resolved) -> None:
+    """`null_cursor: fail`: rows without a cursor lie in no window, so they stop the sync before it begins."""
+    if spec.null_cursor == "fail" and (rows := count_null_cursors(source, spec, resolved)):
+        raise ConfigError(
+            f"{rows} rows have no {spec.cursor[0]!r} (NULL), so no window would ever hold them",
+            table=spec.table,
+            fix="fill the column, write `null_cursor: include` to read them each time, or choose another cursor",
+        )
+
+
+def count_null_cursors(source: Source, spec: TableSpec, resolved: Resolved) -> int:
+    """Rows whose cursor is NULL; none are asked for where the column cannot be NULL."""
+    first = next(c for c in resolved.read if c.column.name == spec.cursor[0])
+    if not first.column.nullable:
+        return 0
+    return source.count(_table_read(spec, resolved, null_cursor=True))
+
+
+def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Window | None) -> CheckResult:
+    """The check `rows_outside_partitions`: red for rows that will not arrive, a warning for those that come later."""
+    assert resolved.cursor is not None
+    endless = _count_endless(source, spec, resolved)
+    counts = {
+        "rows_null_cursor": count_null_cursors(source, spec, resolved),
+        "rows_unlisted_prefix": _count_unlisted(source, spec),
+        "rows_in_the_future": _count_future(source, spec, resolved) - endless,
+        "rows_without_end": endless,
+    }
+    sentinel = window.sentinel if window is not None else None
+    if sentinel is not None:
+        counts["highest_id_above_the_sequence"] = int(str(sentinel[0]))
+    lost = ""
+    if counts["rows_unlisted_prefix"]:
+        lost = "rows start with none of the listed prefixes: add them to `partitions.prefixes`"
+    elif endless:
+        lost = ENDLESS
+    elif sentinel is not None and spec.partitions.by == "id":
+        lost = "rows have ids above the sequence, in no partition: correct the ids, or leave `partitions` out"
+    if lost:
+        return CheckResult("rows_outside_partitions", False, description=lost, metadata=dict(counts))
+    later = bool(counts["rows_in_the_future"] or sentinel)
+    return CheckResult("rows_outside_partitions", not later, "WARN", READ_LATER if later else "", dict(counts))
+
+
+def _count_unlisted(source: Source, spec: TableSpec) -> int:
+    scheme = spec.partitions
+    if scheme.by != "prefix" or not scheme.prefixes or not scheme.column:
+        return 0
+    return source.count_outside(spec.table, scheme.column, scheme.prefixes)
+
+
+def _count_future(source: Source, spec: TableSpec, resolved: Resolved) -> int:
+    """Rows above the source's time, endless ones included; of naive times and dates only those are told."""
+    assert resolved.cursor is not None
+    if resolved.cursor.kind != "timestamptz":
+        return _count_endless(source, spec, resolved)
+    return source.count(_table_read(spec, resolved, after=(source.clock(spec.table),)))
+
+
+def _count_endless(source: Source, spec: TableSpec, resolved: Resolved) -> int:
+    assert resolved.cursor is not None
+    if resolved.cursor.kind not in TIME_KINDS:
+        return 0
+    return source.count(_table_read(spec, resolved, start=_last_day(resolved.cursor.kind)))
+
+
+def _last_day(kind: CursorKind) -> Scalar:
+    """The first time that is no ceiling: see `maximum` of the sources."""
+    moment = datetime(9999, 12, 31, tzinfo=UTC)
+    if kind == "date":
+        return date(9999, 12, 31)
+    return moment if kind == "timestamptz" else moment.replace(tzinfo=None)
+
+
+def _table_read(
+    spec: TableSpec,
+    resolved: Resolved,
+    *,
+    after: Mark | None = None,
+    start: Scalar | None = None,
+    null_cursor: bool = False,
+) -> Read:
+    return Read(
+        table=spec.table,
+        columns=(),
+        order=resolved.order,
+        cursor=spec.cursor,
+        after=after,
+        start=start,
+        null_cursor=null_cursor,
+    )
