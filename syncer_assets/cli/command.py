@@ -84,6 +84,9 @@ def deployment_of(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[Syn
     from ..components.deployment import load_deployment
 
     deployment = load_deployment(arguments.defs)
+    if not deployment.tables:
+        fix = "write a TableSync; `syncer discover SOURCE --write` proposes one"
+        raise ConfigError(f"the definitions in {deployment.folder} declare no tables", fix=fix)
     try:
         return deployment, deployment.select(arguments.select)
     except ConfigError as error:

@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
     from ..demo import FOLDER
     from ..demo.run import open_demo
 
+    if arguments.select:
+        raise UsageError("the demo syncs the whole shop", fix="leave --select out; `syncer run` takes it")
     if arguments.scale <= 0:
         raise UsageError("--scale must be above 0", fix="0.1 is a shop of 310,000 rows, 1 one of 3.1 million")
     began = time.monotonic()

@@ -14,7 +14,7 @@ from ..assets.events import listener
 from ..assets.run_config import ASKED_TAG
 from ..assets.table import SyncedTable
 from ..components.deployment import Deployment, add_partition
-from ..model.errors import ConfigError, SyncError
+from ..model.errors import ConfigError, IdentityChanged, SyncError
 from ..model.partition import UNPARTITIONED
 from ..model.table import Mode
 from ..sync.lake import Place
@@ -63,6 +63,8 @@ def sync_table(
     token = listener.set(lambda event, **fields: tell(event, fields))
     try:
         keys = due_partitions(deployment, table, options)
+        if options.full and options.partition is None:
+            _let_start_over(deployment, table)
         for number, key in enumerate(keys):
             tell("partition", {"key": key, "number": number, "total": len(keys)})
             if not _sync_partition(deployment, table, key, options, instance, outcome):
@@ -110,6 +112,23 @@ def due_partitions(deployment: Deployment, table: SyncedTable, options: RunOptio
         if max(lake.seqs(Place(spec.source, spec.table, key)), default=0) > loaded.get(key, 0):
             due.add(key)
     return sorted(due) or keys[-1:]
+
+
+def _let_start_over(deployment: Deployment, table: SyncedTable) -> None:
+    """`--full` is the way out where lake or target are others than before: the target's marks are then void."""
+    lake, spec, target = deployment.lake.open(), table.spec, table.target
+    with deployment.warehouse(target.warehouse).open() as warehouse:
+        try:
+            warehouse.register(target, lake.generation)
+            if all(
+                mark.seq <= max(lake.seqs(Place(spec.source, spec.table, mark.partition)), default=0)
+                for mark in warehouse.watermarks(target)
+            ):
+                return
+        except IdentityChanged:
+            pass
+        warehouse.forget(target)
+        warehouse.adopt(target, lake.generation)
 
 
 def _known(partition: str, keys: Sequence[str]) -> str:

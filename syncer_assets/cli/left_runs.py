@@ -26,19 +26,23 @@ def end_left_runs(instance: dg.DagsterInstance, ours: Collection[str] = ()) -> i
     ended = 0
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
         tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and (tag in ours or not _is_alive(tag)):
+        if tag is not None and (tag in ours or not is_alive(tag)):
             instance.report_run_failed(run, "the process that ran it is gone; what it committed stays")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             ended += 1
     return ended
 
 
-def _is_alive(tag: str) -> bool:
-    """True too for a process of another machine: nothing is known of it here."""
-    host, pid, _ = tag.rsplit("/", 2)
-    if host != socket.gethostname():
+def pid_of(tag: str) -> int:
+    """The number of a process on its machine."""
+    return int(tag.rsplit("/", 2)[1])
+
+
+def is_alive(tag: str) -> bool:
+    """Whether a process still runs. True too for one of another machine: nothing is known of it here."""
+    if tag.rsplit("/", 2)[0] != socket.gethostname():
         return True
     try:
-        return process_tag(int(pid)) == tag
+        return process_tag(pid_of(tag)) == tag
     except psutil.NoSuchProcess:
         return False

@@ -23,7 +23,7 @@ from ..assets.table import SyncedTable
 from ..components.deployment import Deployment, load_deployment
 from .command import table_title
 from .execution import RunOptions, open_instance, sync_table
-from .left_runs import end_left_runs, process_tag
+from .left_runs import end_left_runs, is_alive, pid_of, process_tag
 from .outcomes import Problem, TableOutcome
 
 Message = tuple[str, str, dict[str, object]]
@@ -32,7 +32,7 @@ TellOf = Callable[[str, str, dict[str, object]], None]
 
 HELLO = "worker started"
 HEARING_SECONDS = 0.5
-"""No wait is longer: the object store's runtime has system calls restarted after a signal, so they do not end by one."""
+"""No wait is longer: the object store's runtime has system calls restarted after a signal, so none ends by it."""
 
 
 def sync_tables(
@@ -104,9 +104,8 @@ def _in_processes(
             for future in wait(futures, HEARING_SECONDS, FIRST_COMPLETED).done:
                 yield _outcome(future, futures.pop(future))
     except BaseException:
-        for tag in processes[1:]:
-            with suppress(ProcessLookupError):
-                os.kill(int(tag.split("/")[-2]), signal.SIGKILL)
+        for tag in filter(is_alive, processes[1:]):
+            os.kill(pid_of(tag), signal.SIGKILL)
         raise
     finally:
         pool.shutdown(cancel_futures=True)

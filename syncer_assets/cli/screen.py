@@ -48,7 +48,7 @@ class Screen:
     def line(self, text: str = "", style: str | None = None) -> None:
         """A line as it is, no markup is read from it; on a terminal a long one goes on below its own beginning."""
         if self.console.is_terminal:
-            margin = " " * (len(text) - len(text.lstrip(" ")))
+            margin = " " * (len(text) - len(text.lstrip(" ")) + 2)
             text = fill(text, self.console.width, subsequent_indent=margin, break_on_hyphens=False) or text
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 

@@ -299,6 +299,8 @@ class _Sync:
         report.proof = window.proof
         report.lag_seconds = _lag_seconds(window.safe, captured_at)
         report.queries += stats.queries
+        if window.low is None and not window.carried:
+            report.partition_row_count = report.rows  # read from the partition's very start
         report.longest_query_seconds = round(stats.longest_query_seconds, 3)
         report.chunk_efficiency_percent = round(100 * min(1.0, stats.rows / max(1, stats.queries * chunk_rows)), 1)
         span = _id_span(writer.first, writer.page)

@@ -150,6 +150,22 @@ def test_another_source_is_refused_until_it_is_adopted(
     assert call("adopt", "nothing").code == 2
 
 
+def test_a_lake_that_was_lost_is_no_loss_after_a_full_run(
+    syncer: Syncer, call: Call, source_db: Database, warehouse_db: Database
+) -> None:
+    assert call("run").code == 0
+    (syncer.folder / "lake").rename(syncer.folder / "lost")
+    refused = call("run")
+    assert refused.code == 1
+    assert "syncer run --full" in refused.errors[0]
+    source_db.execute("INSERT INTO orders (note) VALUES ('meanwhile')")
+    ended = call("run", "--full")
+    assert ended.code == 0, ended.stderr
+    assert warehouse_db.scalar("SELECT count(*) FROM shop.orders") == 501
+    assert call("reconcile").code == 0
+    assert call("run").code == 0
+
+
 def test_every_command_says_what_it_does(call: Call) -> None:
     for command in ("demo", "run", "discover", "plan", "status", "watermarks", "doctor", "reconcile", "adopt"):
         ended = call(command, "--help")

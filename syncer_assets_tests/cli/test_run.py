@@ -158,8 +158,16 @@ def test_a_table_that_is_not_there_is_wrong_usage(syncer: Syncer, call: Call) ->
     assert "did you mean public.orders?" in ended.errors[0]
 
 
+def test_without_tables_there_is_nothing_to_run(call: Call) -> None:
+    ended = call("run", "--json")
+    assert ended.code == 1
+    assert "syncer discover" in ended.errors[0]
+
+
 def test_wrong_options_are_wrong_usage(call: Call) -> None:
     assert call("run", "--chunk-rows", "0").code == 2
+    assert call("demo", "--select", "orders").code == 2
+    assert call("demo", "--scale", "0").code == 2
     assert call("walk").code == 2
 
 

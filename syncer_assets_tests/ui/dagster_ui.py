@@ -85,15 +85,13 @@ class DagsterUI:
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
-    def materialize(
-        self, keys: Sequence[str], partition: str | None = None, *, config: Mapping[str, object] | None = None
-    ) -> str:
-        """What the button `Materialize` does; returns the run's id."""
-        return self._launch(keys, [], partition, config or {})
+    def materialize(self, keys: Sequence[str], partition: str | None = None) -> str:
+        """What the button `Materialize` does: the assets and all of their checks. Returns the run's id."""
+        return self._launch(keys, [(key, check) for key in keys for check in self._checks(key)], partition)
 
     def execute_check(self, key: str, check: str) -> str:
         """What the button `Execute` of a check does; returns the run's id."""
-        return self._launch([], [{"assetKey": _key(key), "name": check}], None, {})
+        return self._launch([], [(key, check)], None)
 
     def backfill(self, keys: Sequence[str], partitions: Sequence[str]) -> str:
         """What the button does where several partitions are chosen; returns the backfill's id."""
@@ -220,27 +218,32 @@ class DagsterUI:
         )["resetSensor"]
         assert reset["__typename"] == "Sensor", reset
 
-    def _launch(
-        self,
-        keys: Sequence[str],
-        checks: Sequence[Mapping[str, object]],
-        partition: str | None,
-        config: Mapping[str, object],
-    ) -> str:
-        tags = [] if partition is None else [{"key": "dagster/partition", "value": partition}]
+    def _checks(self, key: str) -> dict[str, dict[str, Any] | None]:
+        checks = self.query(
+            """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+            assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
+            runId status evaluation { success severity partition description targetMaterialization { runId }
+            metadataEntries { label __typename ... on IntMetadataEntry { intRepr } ... on FloatMetadataEntry {
+            floatValue } ... on TextMetadataEntry { text } } } } } } } } }""",
+            key=_key(key),
+        )["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        return {check["name"]: check["executionForLatestMaterialization"] for check in checks}
+
+    def _launch(self, keys: Sequence[str], checks: Sequence[tuple[str, str]], partition: str | None) -> str:
+        tags = {"dagster/from_ui": "true"} | ({} if partition is None else {"dagster/partition": partition})
         launched = self.query(
             """mutation ($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
             ... on RunConfigValidationInvalid { errors { message } } } }""",
             params={
                 "mode": "default",
-                "runConfigData": config,
-                "executionMetadata": {"tags": tags},
+                "runConfigData": "{}",
+                "executionMetadata": {"tags": [{"key": name, "value": value} for name, value in tags.items()]},
                 "selector": {
                     **REPOSITORY,
                     "pipelineName": ASSET_JOB,
                     "assetSelection": [_key(key) for key in keys],
-                    "assetCheckSelection": checks or None,
+                    "assetCheckSelection": [{"assetKey": _key(key), "name": check} for key, check in checks],
                 },
             },
         )["launchPipelineExecution"]
