@@ -22,7 +22,17 @@ FLOORS = {
 """Which rooms a room may use (DESIGN 3): definitions -> components -> assets -> sync -> sources | warehouses."""
 
 NO_DAGSTER = ("model", "drivers", "sources", "warehouses", "sync")
-HEAVY = {"boto3", "duckdb", "obstore", "pandas", "pgpq", "polars", "psycopg", "snowflake.connector", "dagster_snowflake"}
+HEAVY = {
+    "boto3",
+    "duckdb",
+    "obstore",
+    "pandas",
+    "pgpq",
+    "polars",
+    "psycopg",
+    "snowflake.connector",
+    "dagster_snowflake",
+}
 IMPORT_SECONDS_MOST = 4.0
 
 
@@ -41,7 +51,9 @@ def imports_of(path: Path) -> set[str]:
 
 
 def rooms(imports: set[str]) -> set[str]:
-    return {name.split(".")[1] for name in imports if name.startswith("syncer_assets.") and name.count(".")} & set(FLOORS)
+    return {name.split(".")[1] for name in imports if name.startswith("syncer_assets.") and name.count(".")} & set(
+        FLOORS
+    )
 
 
 @pytest.mark.parametrize("room", FLOORS)

@@ -56,6 +56,8 @@ class PartitionScheme:
             case "time":
                 return self._time_partition(key, kind or "timestamptz")
             case "prefix":
+                if self.prefixes and key not in self.prefixes:
+                    raise ConfigError(f"{key!r} is none of the listed prefixes", fix="add it to `partitions.prefixes`")
                 return Partition(key=key, column=self.column, prefix=key)
             case "none":
                 if key != UNPARTITIONED:

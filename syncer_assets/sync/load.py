@@ -55,7 +55,7 @@ def _load_pending(
             f"{target.name} has loaded manifest {mark.seq}, the lake's last one is {last}: this is an older lake",
             table=spec.table,
             partition=place.partition,
-            fix="restore the lake, or read the table anew with `syncer run --full` after `syncer adopt`",
+            fix="restore the lake, or read the table anew with `syncer run --full`",
         )
     manifests = lake.manifests(place, after=mark.seq)
     if not manifests:

@@ -75,8 +75,12 @@ def _net_rows(ledger: list[LedgerRow]) -> int:
 
 
 def _lag(head: Manifest) -> float | None:
-    """Seconds between now and `safe`, while the partition is open and the cursor a time with a zone."""
+    """Seconds between now and `safe`, while the partition is open and the cursor a time with a zone.
+
+    Where all that was there is final, it counts from the time when that was found: a quiet table does not lag.
+    """
     first = head.safe[0] if head.safe else None
     if head.closed or not isinstance(first, datetime) or first.tzinfo is None:
         return None
-    return round((datetime.now(UTC) - first).total_seconds(), 1)
+    proven = head.captured_at if head.safe == head.high else first
+    return round((datetime.now(UTC) - proven).total_seconds(), 1)

@@ -5,7 +5,6 @@ import itertools
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +27,12 @@ class Browser:
 
     def __init__(self, program: Path, *, width: int = 1600, height: int = 900) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="syncer-browser-", ignore_cleanup_errors=True)
-        self._command = [str(program), *FLAGS, f"--user-data-dir={self._folder.name}", f"--window-size={width},{height}"]
+        self._command = [
+            str(program),
+            *FLAGS,
+            f"--user-data-dir={self._folder.name}",
+            f"--window-size={width},{height}",
+        ]
         self._size = (width, height)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: ClientConnection | None = None
@@ -41,10 +45,15 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._socket = connect(poll(self._page, START_SECONDS, every_seconds=0.1), max_size=None, proxy=None)
-        self.call("Page.enable")
-        width, height = self._size
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        try:
+            self._socket = connect(poll(self._page, START_SECONDS, every_seconds=0.1), max_size=None, proxy=None)
+            width, height = self._size
+            self.call(
+                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            )
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -125,5 +134,3 @@ class Browser:
         except httpx.HTTPError:
             return ""
         return next((target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"), "")
-
-

@@ -123,13 +123,12 @@ class DagsterUI:
             id=run_id,
         )["runOrError"]
 
-    def runs(self, **tags: str) -> list[dict[str, Any]]:
-        """The runs with these tags (`dagster/backfill` is written `dagster_backfill`), newest first."""
-        wanted = [{"key": name.replace("_", "/", 1), "value": value} for name, value in tags.items()]
+    def runs(self, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The runs with these tags, newest first."""
         return self.query(
             """query ($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Runs { results {
             runId status tags { key value } assetSelection { path } } } } }""",
-            filter={"tags": wanted},
+            filter={"tags": _tags(tags)},
         )["runsOrError"]["results"]
 
     def wait_for_run(self, run_id: str) -> dict[str, Any]:
@@ -156,7 +155,7 @@ class DagsterUI:
             return found["status"] if found["status"] not in {"REQUESTED", "CANCELING", "FAILING"} else None
 
         assert poll(status, RUN_SECONDS, every_seconds=0.5) == "COMPLETED_SUCCESS"
-        return self.runs(dagster_backfill=backfill_id)
+        return self.runs({"dagster/backfill": backfill_id})
 
     def metadata(self, key: str, run_id: str, partition: str | None = None) -> dict[str, Any]:
         """What the materialisation that a run recorded shows."""
@@ -197,9 +196,7 @@ class DagsterUI:
             ... on Sensors { results { name defaultStatus sensorState { id status } } } } }""",
             repository=REPOSITORY,
         )["sensorsOrError"]["results"]
-        return {
-            sensor["name"]: {"default": sensor["defaultStatus"], **sensor["sensorState"]} for sensor in found
-        }
+        return {sensor["name"]: {"default": sensor["defaultStatus"], **sensor["sensorState"]} for sensor in found}
 
     def stop_sensor(self, name: str) -> None:
         """What the switch of a sensor does when it is on."""
@@ -224,7 +221,7 @@ class DagsterUI:
             assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
             runId status evaluation { success severity partition description targetMaterialization { runId }
             metadataEntries { label __typename ... on IntMetadataEntry { intRepr } ... on FloatMetadataEntry {
-            floatValue } ... on TextMetadataEntry { text } } } } } } } } }""",
+            floatValue } ... on TextMetadataEntry { text } } } } } } } } } }""",
             key=_key(key),
         )["assetNodeOrError"]["assetChecksOrError"]["checks"]
         return {check["name"]: check["executionForLatestMaterialization"] for check in checks}
@@ -238,7 +235,7 @@ class DagsterUI:
             params={
                 "mode": "default",
                 "runConfigData": "{}",
-                "executionMetadata": {"tags": [{"key": name, "value": value} for name, value in tags.items()]},
+                "executionMetadata": {"tags": _tags(tags)},
                 "selector": {
                     **REPOSITORY,
                     "pipelineName": ASSET_JOB,
@@ -292,6 +289,10 @@ class DagsterUI:
 
 def _key(key: str) -> dict[str, list[str]]:
     return {"path": key.split("/")}
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": name, "value": value} for name, value in tags.items()]
 
 
 def _value(entry: Mapping[str, Any]) -> Any:

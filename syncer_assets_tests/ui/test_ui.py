@@ -76,7 +76,9 @@ def test_a_backfill_is_a_run_a_partition_and_replaces_what_changed_in_a_closed_o
     runs = shop.ui.wait_for_backfill(shop.ui.backfill(["lake/shop/items", "analytics/shop/items"], ITEMS))
 
     assert [run["status"] for run in runs] == ["SUCCESS"] * 3
-    partition_of = {run["runId"]: tag["value"] for run in runs for tag in run["tags"] if tag["key"] == "dagster/partition"}
+    partition_of = {
+        run["runId"]: tag["value"] for run in runs for tag in run["tags"] if tag["key"] == "dagster/partition"
+    }
     assert sorted(partition_of.values()) == list(ITEMS)
     assert shop.warehouse.execute("SELECT id / 100, count(*) FROM shop.items GROUP BY 1 ORDER BY 1") == [
         (0, 98),
@@ -96,7 +98,7 @@ def test_a_backfill_is_a_run_a_partition_and_replaces_what_changed_in_a_closed_o
     assert newest["evaluation"]["partition"] == partition_of[newest["runId"]]
 
 
-def test_the_sensor_finds_inserted_rows_and_automation_loads_them(shop: ServedShop) -> None:
+def test_the_sensor_brings_inserted_rows_and_automation_looks_after_the_table(shop: ServedShop) -> None:
     shop.sync("prealerts")
     assert shop.warehouse.scalar("SELECT count(*) FROM shop.prealerts") == 30
     for name in shop.sensors_at_first:
@@ -106,21 +108,25 @@ def test_the_sensor_finds_inserted_rows_and_automation_loads_them(shop: ServedSh
         shop.source.execute("INSERT INTO prealerts (tracking) VALUES ('late arrival')")
 
         def requested() -> list[dict[str, Any]]:
-            runs = shop.ui.runs(dagster_sensor_name="new_rows__shop")
-            return [run for run in runs if run["assetSelection"] == [{"path": ["lake", "shop", "prealerts"]}]]
+            return shop.ui.runs({"dagster/sensor_name": "new_rows__shop", "syncer/request": "lake/shop/prealerts|all"})
+
+        def maintained() -> bool:
+            runs = shop.ui.runs({"dagster/sensor_name": "automation"})
+            return any(
+                {"path": ["maintenance", "analytics", "shop", "prealerts"]} in run["assetSelection"] for run in runs
+            )
 
         runs = poll(requested, SENSOR_SECONDS, every_seconds=0.5)
         shop.ui.wait_for_run(runs[-1]["runId"])
         arrived = "SELECT count(*) FROM shop.prealerts WHERE tracking = 'late arrival'"
-        assert poll(lambda: shop.warehouse.scalar(arrived), SENSOR_SECONDS, every_seconds=0.5) == 1
+        assert shop.warehouse.scalar(arrived) == 1
+        poll(maintained, SENSOR_SECONDS, every_seconds=0.5)
     finally:
         for name in shop.sensors_at_first:
             shop.ui.stop_sensor(name)
 
 
-def test_a_row_deleted_behind_its_back_turns_the_checksum_red(
-    shop: ServedShop, january: str, browser: Browser
-) -> None:
+def test_a_row_deleted_behind_its_back_turns_the_checksum_red(shop: ServedShop, january: str, browser: Browser) -> None:
     checks = f"{shop.ui.url}/assets/analytics/shop/orders?view=checks&checkDetail=checksum"
     green = shop.ui.check("analytics/shop/orders", "checksum")
     assert (green["status"], green["evaluation"]["metadata"]["rows_missing"]) == ("SUCCEEDED", 0)

@@ -23,6 +23,8 @@ _INDEXES = """
 SELECT i.indisprimary, i.indisunique AND i.indpred IS NULL AND i.indimmediate, i.indpred IS NOT NULL,
        x.names, x.nullable
   FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree'
   CROSS JOIN LATERAL (
        SELECT array_agg(a.attname::text ORDER BY k.n) AS names, bool_or(NOT a.attnotnull) AS nullable,
               count(*) AS plain
