@@ -1,5 +1,6 @@
 """A real webserver and a real daemon on a folder of definitions, and the GraphQL by which the UI works them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,14 +64,10 @@ class DagsterUI:
                 process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + 30
         for process in self._started.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
 
     def logs(self) -> str:
