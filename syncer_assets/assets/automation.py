@@ -44,5 +44,8 @@ def runs_at(cron: Cron | None) -> dg.AutomationCondition:
 def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
     """Evaluates every condition of the deployment."""
     return dg.AutomationConditionSensorDefinition(
-        "automation", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
+        "automation",
+        target=dg.AssetSelection.all(),
+        description="Asks for loads and maintenance when what lies before them has news, and for checks by the clock.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
     )

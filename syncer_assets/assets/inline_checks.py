@@ -1,5 +1,6 @@
 """Checks that an asset reports about its own materialisation: what the engine asserted before it committed."""
 
+import warnings
 from collections.abc import Sequence
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from ..model.errors import AssertionFailed
 from ..model.report import CheckResult
 from .metadata import plain_metadata
+from .partitions import partitions_def
 from .table import SyncedTable
 
 LAKE_CHECKS = {
@@ -21,16 +23,14 @@ _LOADED = "Staged rows are the manifests' rows, and every staged key is in the t
 def lake_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
     """The checks of the lake's asset."""
     return [
-        dg.AssetCheckSpec(
-            name, asset=table.lake_key, description=LAKE_CHECKS[name], blocking=name != "cursor_protected"
-        )
-        for name in LAKE_CHECKS
+        _spec(table, table.lake_key, name, description, blocking=name != "cursor_protected")
+        for name, description in LAKE_CHECKS.items()
     ]
 
 
 def warehouse_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
     """The checks of the warehouse's asset."""
-    return [dg.AssetCheckSpec("row_count", asset=table.warehouse_key, description=_LOADED, blocking=True)]
+    return [_spec(table, table.warehouse_key, "row_count", _LOADED, blocking=True)]
 
 
 def check_results(
@@ -46,6 +46,15 @@ def check_results(
             raise AssertionFailed(f"{name} did not pass: {by_name[name].description}")
     idle = "nothing new to read" if nothing_new else "does not apply to this run"
     return [_result(by_name.get(spec.name) or CheckResult(spec.name, passed=True, description=idle)) for spec in specs]
+
+
+def _spec(table: SyncedTable, key: dg.AssetKey, name: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
+    """With the asset's partitions: the UI then keeps a result a partition, and a green one does not hide a red one."""
+    with warnings.catch_warnings():  # partitions of checks are a preview, and each step would say so in its log
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            name, asset=key, description=description, blocking=blocking, partitions_def=partitions_def(table)
+        )
 
 
 def _result(result: CheckResult) -> dg.AssetCheckResult:

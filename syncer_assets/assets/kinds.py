@@ -1,4 +1,7 @@
-"""The kinds that the UI shows on an asset."""
+"""The kinds that the UI shows on an asset: what it is stored in.
+
+Source, warehouse and maintenance say so too, since the graph shows of an asset's key its last part only.
+"""
 
 _DATABASES = {"postgres": "postgresql"}
 _STORES = {

@@ -8,6 +8,7 @@ from .failures import RETRY_POLICY, engine_errors
 from .inline_checks import check_results, lake_check_specs
 from .kinds import database_kind, store_kind
 from .metadata import sync_metadata
+from .names import sensor_name
 from .orphan import end_with_parent
 from .partitions import dagster_partition, partition_of, partitions_def
 from .run_config import LakeConfig, asked_by_person
@@ -27,7 +28,7 @@ def build_lake_asset(table: SyncedTable) -> dg.AssetsDefinition:
         group_name=table.group,
         owners=list(table.owners),
         kinds={database_kind(table.source_type), "parquet", store_kind(table.lake_url)},
-        description=table.description or _description(table),
+        description=_description(table),
         code_version=table.code_version,
         metadata={"dagster/table_name": f"{table.spec.source}.{table.spec.table}", "dagster/storage_kind": "parquet"},
         pool=table.pool,
@@ -70,4 +71,13 @@ def _description(table: SyncedTable) -> str:
     spec = table.spec
     how = f"by {', '.join(spec.cursor)}" if spec.cursor else "whole"
     unseen = "" if spec.load == "replace" else " Hard deletes are invisible to a cursor: `syncer reconcile` finds them."
-    return f"{spec.table} of {spec.source}, read {how} into Parquet files that a manifest commits.{unseen}"
+    about = f"{spec.table} of {spec.source}, read {how} into Parquet files that a manifest commits.{unseen}"
+    return "\n\n".join(part for part in (table.description, f"{about} {_asked(table)}") if part)
+
+
+def _asked(table: SyncedTable) -> str:
+    """Dagster tells of automation conditions only, and the lake has none."""
+    asks = [f"The sensor `{sensor_name(table.spec.source)}` asks for new rows."] if table.spec.cursor else []
+    if table.schedule:
+        asks.append(f"A schedule asks for it at `{table.schedule.expression}` ({table.schedule.timezone}).")
+    return " ".join(asks) or "Only a person asks for it: it has no cursor and no schedule."

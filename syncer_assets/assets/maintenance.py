@@ -22,7 +22,7 @@ def build_maintenance_asset(table: SyncedTable) -> dg.AssetsDefinition:
         required_resource_keys={warehouse_resource(table.target.warehouse)},
         group_name=table.group,
         owners=list(table.owners),
-        kinds={database_kind(table.warehouse_type)},
+        kinds={database_kind(table.warehouse_type), "maintenance"},
         description=f"ANALYZE and the declared indexes of {table.target.name} in {table.target.warehouse}.",
         code_version=table.code_version,
         automation_condition=AFTER_LOADS,

@@ -50,8 +50,8 @@ def load_metadata(report: LoadReport, table: SyncedTable) -> Metadata:
 
 
 def plain_metadata(values: Mapping[str, object]) -> Metadata:
-    """Numbers and texts as they are; anything else as text; None is left out."""
-    return {name: _plain(value) for name, value in values.items() if value is not None}
+    """Numbers and texts as they are; anything else as text; None and empty texts are left out."""
+    return {name: _plain(value) for name, value in values.items() if value not in (None, "")}
 
 
 def table_schema(columns: Iterable[Column], *, of_database: bool) -> dg.TableSchema:

@@ -47,6 +47,11 @@ def maintenance_key(warehouse: str, schema: str, name: str) -> dg.AssetKey:
     return dg.AssetKey(["maintenance", warehouse, python_name(schema), name])
 
 
+def sensor_name(source: str) -> str:
+    """The sensor that asks a source for new rows."""
+    return f"new_rows__{source}"
+
+
 def pool(source: str, name: str) -> str:
     """The concurrency pool of a table: one sync of it at a time."""
     return f"sync__{source}__{name}"

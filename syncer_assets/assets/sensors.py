@@ -15,6 +15,7 @@ from ..model.errors import SyncError
 from ..resources.lake import LAKE_RESOURCE
 from ..resources.lookup import lake_of, source_of
 from ..resources.source import source_resource
+from .names import sensor_name
 from .partitions import add_partitions, is_dynamic
 from .requests import ASSET_JOB, MAXIMUM_TAG, maximum_tag, request_tags, sync_request
 from .table import SyncedTable
@@ -38,7 +39,7 @@ def build_new_rows_sensor(source: str, tables: Sequence[SyncedTable]) -> dg.Sens
         return look_for_new_rows(context, source, watched)
 
     return dg.SensorDefinition(
-        name=f"new_rows__{source}",
+        name=sensor_name(source),
         evaluation_fn=new_rows,
         job_name=ASSET_JOB,
         description=f"Requests the partitions of {source} that have rows above their marks.",

@@ -20,7 +20,7 @@ def build_source_table(table: SyncedTable) -> dg.AssetSpec:
         table.source_key,
         description=f"{table.spec.table} in the source {table.spec.source}.",
         group_name=table.group,
-        kinds={kind},
+        kinds={kind, "source"},
         metadata={"dagster/table_name": table.spec.table, "dagster/storage_kind": kind},
     )
 

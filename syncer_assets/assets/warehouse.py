@@ -26,7 +26,7 @@ def build_warehouse_asset(table: SyncedTable) -> dg.AssetsDefinition:
         required_resource_keys=table.resource_keys,
         group_name=table.group,
         owners=list(table.owners),
-        kinds={kind},
+        kinds={kind, "warehouse"},
         description=f"{table.target.name} in {table.target.warehouse}, loaded from the lake ({table.spec.load}).",
         code_version=table.code_version,
         metadata={"dagster/table_name": table.target.name, "dagster/storage_kind": kind},

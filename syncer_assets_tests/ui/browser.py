@@ -3,8 +3,11 @@
 import base64
 import itertools
 import json
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,47 +29,25 @@ class Browser:
     """One window. `with Browser(program) as browser: browser.open(url, "a text that it must show")`."""
 
     def __init__(self, program: Path, *, width: int = 1600, height: int = 900) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="syncer-browser-", ignore_cleanup_errors=True)
-        self._command = [
-            str(program),
-            *FLAGS,
-            f"--user-data-dir={self._folder.name}",
-            f"--window-size={width},{height}",
-        ]
-        self._size = (width, height)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._program = program
+        self._width, self._height = width, height
         self._socket: ClientConnection | None = None
         self._ids = itertools.count(1)
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [*self._command, "about:blank"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            self._socket = connect(poll(self._page, START_SECONDS, every_seconds=0.1), max_size=None, proxy=None)
-            width, height = self._size
-            self.call(
-                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-            )
-        except BaseException:
-            self.__exit__()
-            raise
+        with ExitStack() as stack:
+            profile = stack.enter_context(_folder())
+            process = stack.enter_context(_started([str(self._program), *FLAGS, f"--user-data-dir={profile}"]))
+            address = poll(lambda: _first_page(process, profile), START_SECONDS, every_seconds=0.1)
+            self._socket = stack.enter_context(connect(address, max_size=None, proxy=None))
+            size: dict[str, object] = {"width": self._width, "height": self._height}
+            self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._folder.cleanup()
+        self._open.close()
 
     def open(self, url: str, *texts: str) -> str:
         """The text that the page shows when it shows all of these."""
@@ -107,10 +88,23 @@ class Browser:
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         return result["result"].get("value")
 
+    def wait_until_still(self) -> None:
+        """Until the window shows the same for a second: everything has arrived, and no animation runs."""
+        shown = b""
+
+        def still() -> bool:
+            nonlocal shown
+            before, shown = shown, self._shot()
+            return shown == before
+
+        poll(still, PAGE_SECONDS, every_seconds=1)
+
     def picture(self, path: Path) -> None:
         """Writes what the window shows as PNG."""
-        shot = self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+        path.write_bytes(self._shot())
+
+    def _shot(self) -> bytes:
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """One DevTools command and its answer; what the browser tells besides is passed over."""
@@ -122,15 +116,41 @@ class Browser:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    def _page(self) -> str:
-        """The address of the first page's DevTools; empty while there is none."""
-        assert self._process is not None
-        assert self._process.poll() is None, f"Chromium ended with {self._process.returncode}"
-        port_file = Path(self._folder.name, "DevToolsActivePort")
-        if not port_file.exists() or not (port := port_file.read_text().splitlines()[:1]):
-            return ""
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A profile of its own; Chromium's last process may still write to it while it goes."""
+    folder = tempfile.mkdtemp(prefix="syncer-browser-")
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _started(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(
+        [*command, "about:blank"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            targets = httpx.get(f"http://127.0.0.1:{port[0]}/json/list", timeout=10, trust_env=False).json()
-        except httpx.HTTPError:
-            return ""
-        return next((target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"), "")
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _first_page(process: "subprocess.Popen[bytes]", profile: Path) -> str:
+    """The address of the first page's DevTools; empty while there is none."""
+    assert process.poll() is None, f"Chromium ended with {process.returncode}"
+    port_file = profile / "DevToolsActivePort"
+    if not port_file.exists() or not (port := port_file.read_text().splitlines()[:1]):
+        return ""
+    try:
+        targets = httpx.get(f"http://127.0.0.1:{port[0]}/json/list", timeout=10, trust_env=False).json()
+    except httpx.HTTPError:
+        return ""
+    return next((target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"), "")

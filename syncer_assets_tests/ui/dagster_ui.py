@@ -86,9 +86,9 @@ class DagsterUI:
         """What the button `Materialize` does: the assets and all of their checks. Returns the run's id."""
         return self._launch(keys, [(key, check) for key in keys for check in self._checks(key)], partition)
 
-    def execute_check(self, key: str, check: str) -> str:
-        """What the button `Execute` of a check does; returns the run's id."""
-        return self._launch([], [(key, check)], None)
+    def execute_checks(self, *checks: tuple[str, str]) -> str:
+        """What the button `Execute` of checks (asset, name) does; returns the run's id."""
+        return self._launch([], checks, None)
 
     def backfill(self, keys: Sequence[str], partitions: Sequence[str]) -> str:
         """What the button does where several partitions are chosen; returns the backfill's id."""

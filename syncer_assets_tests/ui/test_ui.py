@@ -136,7 +136,7 @@ def test_a_row_deleted_behind_its_back_turns_the_checksum_red(shop: ServedShop, 
         "CREATE TABLE gone AS SELECT * FROM shop.orders WHERE id = 100; DELETE FROM shop.orders WHERE id = 100"
     )
     try:
-        shop.ui.wait_for_run(shop.ui.execute_check("analytics/shop/orders", "checksum"))
+        shop.ui.wait_for_run(shop.ui.execute_checks(("analytics/shop/orders", "checksum")))
         red = shop.ui.check("analytics/shop/orders", "checksum")
         assert (red["status"], red["evaluation"]["severity"]) == ("FAILED", "ERROR")
         assert red["evaluation"]["metadata"]["rows_missing"] == 1

@@ -1,0 +1,82 @@
+"""The pictures of the README, from the real UI: `python -m syncer_assets_tests.ui.pictures [FOLDER]`, in some minutes."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncer_assets.demo.run import HASH_KEY
+from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets.demo.shop import ROWS, open_shop
+from syncer_assets_tests.servers import poll
+from syncer_assets_tests.ui.browser import Browser
+from syncer_assets_tests.ui.dagster_ui import CHECKOUT, DagsterUI
+
+SCALE = 0.2
+SYNC_SECONDS = 900
+TABLES = (*ROWS, "countries")
+
+
+def main(folder: Path) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert program, "chromium is not installed"
+    with synced_shop() as ui, Browser(Path(program)) as browser:
+        take_graph(ui, browser, folder / "asset-graph.png")
+        take_plots(ui, browser, folder / "plots.png")
+
+
+@contextmanager
+def synced_shop() -> Iterator[DagsterUI]:
+    """The UI on the demo shop, with every table synced and every check made."""
+    root = Path(tempfile.mkdtemp(prefix="syncer-pictures-"))
+    with EmbeddedPostgres(root / "postgres", durable=False) as server:
+        shop = open_shop(server, scale=SCALE)
+        env = {**shop.env, "SYNCER_LAKE": f"file://{root / 'lake'}", "SYNCER_HASH_KEY": HASH_KEY}
+        ui = DagsterUI(root / "home", env)
+        try:
+            ui.start()
+            for sensor in ui.sensors():  # they would start runs between the checks and the pictures
+                ui.stop_sensor(sensor)
+            syncer = Path(sys.executable).with_name("syncer")
+            subprocess.run([str(syncer), "run"], env=ui.env, check=True, timeout=SYNC_SECONDS)
+            ui.start_daemon()
+            checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in ("checksum", "freshness")]
+            ui.wait_for_run(ui.execute_checks(*checks))
+            yield ui
+        finally:
+            ui.stop()
+    shutil.rmtree(root)
+
+
+def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
+    """The graph of all assets, as large as the window allows."""
+    browser.open(f"{ui.url}/asset-groups", "Hide navigation", "Jump to", "3 / 3 Passed")
+    browser.click("Hide navigation")
+    browser.evaluate('document.querySelector(\'[aria-label="Hide sidebar"], [data-icon="panel_hide_left"]\')?.click()')
+    for sensor in ui.sensors():
+        ui.reset_sensor(sensor)
+    browser.open(f"{ui.url}/asset-groups", "3 / 3 Passed", "4 / 4 Passed")
+    browser.wait_until_still()
+    browser.picture(path)
+    for sensor in ui.sensors():
+        ui.stop_sensor(sensor)
+
+
+def take_plots(ui: DagsterUI, browser: Browser, path: Path) -> None:
+    """The plots of orders in the lake, a point a month; those of rows and speed come last."""
+    browser.open(f"{ui.url}/assets/lake/shop/orders?view=overview", "rows_per_second")
+    browser.click("Plots")
+    browser.wait_for("highest data point")
+    drawn = "document.querySelectorAll('canvas').length"
+    poll(lambda: browser.evaluate(drawn) >= 12, 60)
+    last = "[...document.querySelectorAll('canvas')].at(-1).scrollIntoView({block: 'end'})"
+    browser.evaluate(last)
+    browser.wait_until_still()
+    browser.picture(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKOUT / "docs")
