@@ -41,8 +41,7 @@ class Browser:
             process = stack.enter_context(_started([str(self._program), *FLAGS, f"--user-data-dir={profile}"]))
             address = poll(lambda: _first_page(process, profile), START_SECONDS, every_seconds=0.1)
             self._socket = stack.enter_context(connect(address, max_size=None, proxy=None))
-            size: dict[str, object] = {"width": self._width, "height": self._height}
-            self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+            self.resize(self._width, self._height)
             self._open = stack.pop_all()
         return self
 
@@ -87,6 +86,10 @@ class Browser:
         """The value of a JavaScript expression in the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         return result["result"].get("value")
+
+    def resize(self, width: int, height: int) -> None:
+        """Makes the window that large, in pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def wait_until_still(self) -> None:
         """Until the window shows the same for a second: everything has arrived, and no animation runs."""

@@ -1,11 +1,11 @@
-"""The pictures of the README, from the real UI: `python -m syncer_assets_tests.ui.pictures [FOLDER]`, in some minutes."""
+"""The pictures of the README, from the real UI: `python -m syncer_assets_tests.ui.pictures [FOLDER]`."""
 
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from syncer_assets.demo.run import HASH_KEY
@@ -31,34 +31,32 @@ def main(folder: Path) -> None:
 @contextmanager
 def synced_shop() -> Iterator[DagsterUI]:
     """The UI on the demo shop, with every table synced and every check made."""
-    root = Path(tempfile.mkdtemp(prefix="syncer-pictures-"))
-    with EmbeddedPostgres(root / "postgres", durable=False) as server:
+    with tempfile.TemporaryDirectory(prefix="syncer-pictures-") as name, ExitStack() as stack:
+        root = Path(name)
+        server = stack.enter_context(EmbeddedPostgres(root / "postgres", durable=False))
         shop = open_shop(server, scale=SCALE)
         env = {**shop.env, "SYNCER_LAKE": f"file://{root / 'lake'}", "SYNCER_HASH_KEY": HASH_KEY}
         ui = DagsterUI(root / "home", env)
-        try:
-            ui.start()
-            for sensor in ui.sensors():  # they would start runs between the checks and the pictures
-                ui.stop_sensor(sensor)
-            syncer = Path(sys.executable).with_name("syncer")
-            subprocess.run([str(syncer), "run"], env=ui.env, check=True, timeout=SYNC_SECONDS)
-            ui.start_daemon()
-            checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in ("checksum", "freshness")]
-            ui.wait_for_run(ui.execute_checks(*checks))
-            yield ui
-        finally:
-            ui.stop()
-    shutil.rmtree(root)
+        stack.callback(ui.stop)
+        ui.start()
+        for sensor in ui.sensors():  # they would start runs between the checks and the pictures
+            ui.stop_sensor(sensor)
+        syncer = Path(sys.executable).with_name("syncer")
+        subprocess.run([str(syncer), "run"], env=ui.env, check=True, timeout=SYNC_SECONDS)
+        ui.start_daemon()
+        checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in ("checksum", "freshness")]
+        ui.wait_for_run(ui.execute_checks(*checks))
+        yield ui
 
 
 def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
-    """The graph of all assets, as large as the window allows."""
-    browser.open(f"{ui.url}/asset-groups", "Hide navigation", "Jump to", "3 / 3 Passed")
-    browser.click("Hide navigation")
-    browser.evaluate('document.querySelector(\'[aria-label="Hide sidebar"], [data-icon="panel_hide_left"]\')?.click()')
+    """The graph of all assets, in a window that it fills; with the sensors as they are by default."""
+    browser.resize(1600, 1080)
     for sensor in ui.sensors():
         ui.reset_sensor(sensor)
-    browser.open(f"{ui.url}/asset-groups", "3 / 3 Passed", "4 / 4 Passed")
+    browser.open(f"{ui.url}/asset-groups", "Hide navigation", "3 / 3 Passed", "4 / 4 Passed")
+    browser.click("Hide navigation")
+    browser.evaluate("document.querySelector('[aria-label=panel_show_right]').closest('button').click()")
     browser.wait_until_still()
     browser.picture(path)
     for sensor in ui.sensors():
@@ -67,13 +65,12 @@ def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
 
 def take_plots(ui: DagsterUI, browser: Browser, path: Path) -> None:
     """The plots of orders in the lake, a point a month; those of rows and speed come last."""
+    browser.resize(1600, 900)
     browser.open(f"{ui.url}/assets/lake/shop/orders?view=overview", "rows_per_second")
     browser.click("Plots")
     browser.wait_for("highest data point")
-    drawn = "document.querySelectorAll('canvas').length"
-    poll(lambda: browser.evaluate(drawn) >= 12, 60)
-    last = "[...document.querySelectorAll('canvas')].at(-1).scrollIntoView({block: 'end'})"
-    browser.evaluate(last)
+    poll(lambda: browser.evaluate("document.querySelectorAll('canvas').length >= 12"), 60)
+    browser.evaluate("[...document.querySelectorAll('canvas')].at(-1).scrollIntoView({block: 'end'})")
     browser.wait_until_still()
     browser.picture(path)
 
