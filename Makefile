@@ -12,7 +12,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 
-.PHONY: help setup demo dev test lint bench constraints clean
+.PHONY: help setup demo dev test lint constraints clean
 
 help: ## print this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -34,9 +34,6 @@ lint: $(READY) ## ruff, pyright, and Dagster's check of the shipped YAML
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg check yaml  # where dagster.yaml says: no telemetry
-
-bench: $(READY) ## measure against peers
-	$(BIN)/python -m syncer_assets_tests.benchmarks $(ARGS)
 
 constraints: ## freeze constraints.txt anew, after a change of pyproject.toml
 	rm -rf build/freeze
