@@ -82,6 +82,13 @@ class Browser:
         )
         poll(lambda: self.evaluate(found), PAGE_SECONDS, every_seconds=0.2)
 
+    def double_click(self, x: int, y: int) -> None:
+        """At this pixel of the window; then the pointer leaves it."""
+        for count in (1, 2):
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
+
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression in the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
