@@ -133,8 +133,8 @@ class TableEntry(dg.Resolvable, dg.Model):
         default=None, description='The zone of a timestamp cursor without one, such as "UTC".'
     )
     ignore_roles: list[str] = Field(default=[], description="Database roles that cannot write this table.")
-    deletes: Literal["ignore", "detect", "soft", "hard"] = Field(
-        default="detect", description="What `syncer reconcile` does with rows that are gone from the source."
+    deletes: Literal["ignore", "detect"] = Field(
+        default="detect", description="Whether `checksum` is red for rows that are gone from the source."
     )
     schema_changes: Literal["evolve", "freeze"] = Field(
         default="evolve", description="Whether new columns are taken over."

@@ -66,7 +66,7 @@ class TableSpec:
     null_cursor: Literal["fail", "include"] = "fail"
     cursor_zone: str | None = None
     ignore_roles: tuple[str, ...] = ()
-    deletes: Literal["ignore", "detect", "soft", "hard"] = "detect"
+    deletes: Literal["ignore", "detect"] = "detect"
     schema_changes: Literal["evolve", "freeze"] = "evolve"
     max_shrink: float = 0.30
     allow_empty: bool = False
