@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets_tests.mariadb import MariaDatabase, MariaDB
 from syncer_assets_tests.servers import Bucket, Database, SeaweedS3, missing
 
 
@@ -33,6 +34,25 @@ def source_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
 @pytest.fixture
 def warehouse_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
     yield from _fresh(postgres, "warehouse")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Debian's server, one for the session."""
+    if MariaDB.program() is None:
+        missing("MariaDB is not installed: apt-get install mariadb-server")
+    server = MariaDB()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def maria_db(mariadb: MariaDB) -> Iterator[MariaDatabase]:
+    database = MariaDatabase.create(mariadb, "source")
+    yield database
+    database.drop()
 
 
 @pytest.fixture(scope="session")

@@ -139,6 +139,10 @@ class TableEntry(dg.Resolvable, dg.Model):
     schema_changes: Literal["evolve", "freeze"] = Field(
         default="evolve", description="Whether new columns are taken over."
     )
+    allow_lossy: list[str] = Field(
+        default=[],
+        description="Columns that may lose values which the lake cannot hold (see `syncer plan`).",
+    )
     max_shrink: Share = Field(
         default=TableSpec.max_shrink, description="A full refresh that would lose a larger share of rows is refused."
     )
@@ -188,6 +192,7 @@ class TableEntry(dg.Resolvable, dg.Model):
             ignore_roles=tuple(self.ignore_roles),
             deletes=self.deletes,
             schema_changes=self.schema_changes,
+            allow_lossy=tuple(self.allow_lossy),
             max_shrink=self.max_shrink,
             allow_empty=self.allow_empty,
             indexes=tuple(IndexSpec(tuple(index.columns), index.where, index.unique) for index in self.indexes),

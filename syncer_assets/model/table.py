@@ -68,6 +68,7 @@ class TableSpec:
     ignore_roles: tuple[str, ...] = ()
     deletes: Literal["ignore", "detect"] = "detect"
     schema_changes: Literal["evolve", "freeze"] = "evolve"
+    allow_lossy: tuple[str, ...] = ()
     max_shrink: float = 0.30
     allow_empty: bool = False
     indexes: tuple[IndexSpec, ...] = ()

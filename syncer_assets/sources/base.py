@@ -9,18 +9,38 @@ import pyarrow as pa
 
 from ..model.capture import Capture, Protection, ServerIdentity
 from ..model.columns import Column
+from ..model.errors import SyncError
 from ..model.marks import CursorColumn, CursorKind, Mark, Scalar
 from ..model.report import CheckResult
 from ..model.table import TableSpec
 
 
 @dataclass(frozen=True)
+class Guard:
+    """Values of a column that its lake type cannot hold: they stop the sync, unless `allow_lossy` names the column.
+
+    `condition` is true of such a value and `lossy` reads the column without it, both SQL in which `{}` stands for the
+    quoted column. `holds` says what such a value is, `loses` what becomes of it.
+    """
+
+    condition: str
+    lossy: str
+    holds: str
+    loses: str
+
+
+@dataclass(frozen=True)
 class SourceColumn:
-    """A column in its database: the lake's column, and the expression that a SELECT reads it by."""
+    """A column in its database: the lake's column, and the expression that a SELECT reads it by (`{}` is the column).
+
+    `as_text` says that the lake has the server's own text of it.
+    """
 
     column: Column
     cursor_kind: CursorKind | None
-    read_as_text: bool = False
+    expression: str = "{}"
+    as_text: bool = False
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +89,18 @@ class Read:
     not_null: str | None = None
     limit: int | None = None
     with_ties: bool = False
+
+
+def refused_by_guard(read: Read) -> SyncError:
+    """What stops a read that came upon a value which the lake cannot hold. It names columns, never the value."""
+    guarded = [column for column in read.columns if column.guard is not None]
+    held = "; ".join(f"{c.column.name} ({c.column.source_type}): {c.guard.holds}" for c in guarded if c.guard)
+    names = ", ".join(column.column.name for column in guarded)
+    return SyncError(
+        f"a value was read that would be lost on the way; these columns can have one: {held}",
+        table=read.table,
+        fix=f"correct it at the source, name the column in `allow_lossy: [{names}]`, or in `columns.exclude`",
+    )
 
 
 class Source(Protocol):

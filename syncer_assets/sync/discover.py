@@ -187,9 +187,7 @@ class _Finding:
 
     def _note_types(self, spec: TableSpec) -> None:
         textual = [
-            f"{column.column.name} ({column.column.source_type})"
-            for column in self.facts.columns
-            if column.read_as_text
+            f"{column.column.name} ({column.column.source_type})" for column in self.facts.columns if column.as_text
         ]
         if textual:
             self.notes.append(f"as text in the lake, typed again in a PostgreSQL warehouse: {', '.join(textual)}")

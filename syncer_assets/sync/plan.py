@@ -174,7 +174,7 @@ def _type(spec: TableSpec, facts: TableFacts, column: Column, lake: Column | Non
     found = facts.column(column.name)
     if lake.transform == "hash":
         note = f"keyed hash (key in {spec.columns.hash_key_env}); the value does not leave the source"
-    elif found is not None and found.read_as_text:
+    elif found is not None and found.as_text:
         note = "as the server's own text" + ("" if column.portable else "; text in the warehouse too")
     elif column.type.startswith("decimal"):
         note = "exact; NaN is refused"

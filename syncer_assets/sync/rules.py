@@ -41,6 +41,7 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
         ("columns.include", spec.columns.include),
         ("columns.exclude", spec.columns.exclude),
         ("columns.hash", spec.columns.hash),
+        ("allow_lossy", spec.allow_lossy),
         ("partitions.column", (spec.partitions.column,) if spec.partitions.column else ()),
     ):
         for name in names:
@@ -142,7 +143,7 @@ def _order_kind(facts: TableFacts, name: str) -> CursorKind:
 def _chosen(spec: TableSpec, facts: TableFacts) -> tuple[SourceColumn, ...]:
     rules = spec.columns
     chosen = tuple(
-        column
+        _read(spec, column)
         for column in facts.columns
         if (not rules.include or column.column.name in rules.include) and column.column.name not in rules.exclude
     )
@@ -153,6 +154,12 @@ def _chosen(spec: TableSpec, facts: TableFacts) -> tuple[SourceColumn, ...]:
     if not chosen:
         raise ConfigError("no column is left to read", table=spec.table, fix="look at `columns`")
     return chosen
+
+
+def _read(spec: TableSpec, column: SourceColumn) -> SourceColumn:
+    if column.guard is None or column.column.name not in spec.allow_lossy:
+        return column
+    return replace(column, expression=column.guard.lossy, guard=None)
 
 
 def _lake_column(spec: TableSpec, column: SourceColumn) -> Column:

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ...model.errors import ConfigError
 from ..base import SourceColumn, TableFacts
-from .types import CatalogueType, cursor_kind, lake_column
+from .types import CatalogueType, source_column
 
 _COLUMNS = sql.SQL(files(__package__).joinpath("catalogue.sql").read_text())  # type: ignore[arg-type]  # our own file
 
@@ -97,5 +97,4 @@ def describe(connection: psycopg.Connection, table: str) -> TableFacts:
 def _column(row: tuple) -> tuple[SourceColumn, bool]:
     name, typname, formatted, is_enum, portable, nullable, collation, can_select = row
     kind = CatalogueType(typname, formatted, is_enum, portable)
-    column, as_text = lake_column(name, kind, nullable=nullable)
-    return SourceColumn(column, cursor_kind(kind, collation), as_text), can_select
+    return source_column(name, kind, collation, nullable=nullable), can_select

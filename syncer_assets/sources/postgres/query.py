@@ -8,22 +8,22 @@ from ...model.marks import CursorColumn, Mark
 from ..base import Read
 from .catalogue import split
 
-NAN_GUARD = "nan_guard"
+GUARD = "guard"
+"""The column after all others: true in a row that holds a value which the lake cannot (see `Guard`)."""
 
 
 def select(read: Read) -> sql.Composed:
     """The statement that brings the rows. Columns are named c0, c1 ..: DuckDB folds the case of names."""
     columns = [
-        sql.SQL("{}{} AS {}").format(
-            _name(column.column.name),
-            sql.SQL("::text") if column.read_as_text else sql.SQL(""),
+        sql.SQL("{} AS {}").format(
+            sql.SQL(column.expression).format(_name(column.column.name)),  # type: ignore[arg-type]  # of `types`
             sql.Identifier(f"c{number}"),
         )
         for number, column in enumerate(read.columns)
     ]
-    guard = nan_guard(read)
-    if guard is not None:
-        columns.append(sql.SQL("{} AS {}").format(guard, sql.Identifier(NAN_GUARD)))
+    found = guard(read)
+    if found is not None:
+        columns.append(sql.SQL("{} AS {}").format(found, sql.Identifier(GUARD)))
     parts = [
         sql.SQL("SELECT {} FROM {} AS t").format(sql.SQL(", ").join(columns), relation(read.table)),
         _where(read),
@@ -73,13 +73,14 @@ def relation(table: str) -> sql.Identifier:
     return sql.Identifier(*split(table))
 
 
-def nan_guard(read: Read) -> sql.Composed | None:
-    """True where a decimal holds NaN, which DuckDB would read as 0.00 without a word (measured on 1.5.5)."""
-    decimals = [c.column.name for c in read.columns if c.column.type.startswith("decimal")]
-    if not decimals:
-        return None
-    tests = [sql.SQL("{} = 'NaN'").format(_name(name)) for name in decimals]
-    return sql.SQL("COALESCE({}, false)").format(sql.SQL(" OR ").join(tests))
+def guard(read: Read) -> sql.Composed | None:
+    """True of a row with a value that the lake cannot hold; None where no column can have one."""
+    tests = [
+        sql.SQL(column.guard.condition).format(_name(column.column.name))  # type: ignore[arg-type]  # of `types`
+        for column in read.columns
+        if column.guard is not None
+    ]
+    return sql.SQL("COALESCE({}, false)").format(sql.SQL(" OR ").join(tests)) if tests else None
 
 
 def _where(read: Read) -> sql.Composable:

@@ -14,12 +14,12 @@ from ...drivers import duckdb as duck
 from ...drivers import postgres as pg
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
-from ...model.errors import AttemptVoid, DbError, SyncError
+from ...model.errors import AttemptVoid, DbError
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
 from ..arrow import apply, arrow_schema
-from ..base import Read, TableFacts
+from ..base import Read, TableFacts, refused_by_guard
 from . import catalogue, checksum, doctor, proof, query
 
 APPLICATION = "syncer_assets source"
@@ -233,7 +233,7 @@ class PostgresSource:
 
     def _batches(self, stream: pa.RecordBatchReader, read: Read) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(column.column for column in read.columns)
-        guarded = query.nan_guard(read) is not None
+        guarded = query.guard(read) is not None
         while True:
             with duck.errors(self.name, table=read.table):
                 try:
@@ -242,11 +242,7 @@ class PostgresSource:
                     return
             if guarded:
                 if apply("any", batch.column(batch.num_columns - 1)).as_py():
-                    raise SyncError(
-                        "a numeric(p,s) column holds NaN, which a Parquet decimal cannot",
-                        table=read.table,
-                        fix="exclude the column (columns.exclude), or make it numeric without precision",
-                    )
+                    raise refused_by_guard(read)
                 batch = batch.select(range(batch.num_columns - 1))
             yield pa.RecordBatch.from_arrays(
                 [array.cast(field.type) for array, field in zip(batch.columns, schema, strict=True)], schema=schema
