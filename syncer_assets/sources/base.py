@@ -103,6 +103,19 @@ def refused_by_guard(read: Read) -> SyncError:
     )
 
 
+@dataclass(frozen=True)
+class QueryPlan:
+    """The server's estimate of a query's rows, and the index by which it reads them (None: the whole table)."""
+
+    rows: int
+    index: str | None
+
+    @property
+    def access(self) -> str:
+        """How the rows are found, in words."""
+        return f"index {self.index}" if self.index else "sequential scan"
+
+
 class Source(Protocol):
     """A source database. Every method opens what it needs; `close` gives it back. Driver errors come as DbError."""
 
@@ -168,8 +181,8 @@ class Source(Protocol):
         """The statement of `read`, for people."""
         ...
 
-    def explain(self, read: Read) -> str:
-        """The server's plan of `read`, as JSON text."""
+    def explain(self, read: Read) -> QueryPlan:
+        """The server's plan of `read`. Nothing is read."""
         ...
 
     def checksum(

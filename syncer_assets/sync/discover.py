@@ -14,7 +14,6 @@ from ..model.marks import TIME_KINDS, CursorColumn, Scalar
 from ..model.partition import Every, PartitionScheme
 from ..model.table import TableSpec
 from ..sources.base import Read, Source, SourceColumn, TableFacts
-from .explain import explain
 from .rules import resolve
 
 UPDATED = re.compile(
@@ -196,7 +195,7 @@ class _Finding:
         """The catalogue's estimate, or the planner's where the table was never analysed."""
         if self.facts.rows_estimate >= 0 and self.facts.bytes_estimate:
             return self.facts.rows_estimate
-        return explain(self.source, Read(self.facts.table, self.facts.columns[:1], ())).rows
+        return self.source.explain(Read(self.facts.table, self.facts.columns[:1], ())).rows
 
 
 def partitions_for(cursor: CursorColumn, lowest: Scalar | None, highest: Scalar, rows: int) -> PartitionScheme | None:

@@ -9,7 +9,6 @@ from ..model.marks import Mark, is_below, show
 from ..model.partition import UNPARTITIONED
 from ..model.table import TableSpec
 from ..sources.base import Read, Source, TableFacts
-from .explain import explain
 from .lake import Lake, Place
 from .pending import pending_of, table_keys
 from .rules import Resolved, resolve
@@ -121,7 +120,7 @@ class _Planner:
         head = self.lake.head(Place(self.spec.source, self.spec.table, key)) if self.lake else None
         read = self._read(key, head)
         beyond = read.end is not None and maximum is not None and not is_below(maximum, (read.end,))
-        found = explain(self.source, read)
+        found = self.source.explain(read)
         first = replace(read, limit=self.spec.chunk.rows + 1)
         rows = min(found.rows, self.facts.rows_estimate) if self.facts.rows_estimate > 0 else found.rows
         return PartitionPlan(
@@ -132,7 +131,7 @@ class _Planner:
             rows=rows,
             chunks=max(1, -(-rows // self.spec.chunk.rows)) if self.spec.cursor else 1,
             files=self._files(rows),
-            access=explain(self.source, first).access if self.spec.cursor else found.access,
+            access=self.source.explain(first).access if self.spec.cursor else found.access,
             sql=self.source.sql(first if self.spec.cursor else read),
         )
 

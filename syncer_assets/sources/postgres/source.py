@@ -1,6 +1,5 @@
 """A PostgreSQL database as a source: control queries by psycopg, rows by DuckDB's binary reader."""
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from threading import RLock
@@ -19,8 +18,8 @@ from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
 from ..arrow import apply, arrow_schema
-from ..base import Read, TableFacts, refused_by_guard
-from . import catalogue, checksum, doctor, proof, query
+from ..base import QueryPlan, Read, TableFacts, refused_by_guard
+from . import catalogue, checksum, doctor, explain, proof, query
 
 APPLICATION = "syncer_assets source"
 """Not the name of a warehouse's sessions: those write, and may write into the database that is read here."""
@@ -140,11 +139,11 @@ class PostgresSource:
         with self._errors("read", read.table):
             return query.select(read).as_string(self._connection)
 
-    def explain(self, read: Read) -> str:
-        """The server's plan of `read`, as JSON text."""
+    def explain(self, read: Read) -> QueryPlan:
+        """The server's plan of `read`. Nothing is read."""
         with self._errors("read", read.table):
             row = self._connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query.select(read)).fetchone()
-            return json.dumps(row[0]) if row else "[]"
+            return explain.parse(row[0] if row else [])
 
     def read(self, read: Read, server: str | None = None) -> Iterator[pa.RecordBatch]:
         """The rows as they stream in. Raises AttemptVoid if another server than `server` answers."""
