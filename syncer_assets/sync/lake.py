@@ -116,7 +116,7 @@ class Lake:
                 f"manifest {missing[0]} is missing from the lake",
                 table=place.table,
                 partition=place.partition,
-                fix="restore the object, or run with `--full`",
+                fix="restore the object from a backup, or from the bucket's older versions",
             )
         return found
 

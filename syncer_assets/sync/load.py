@@ -151,7 +151,8 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _delete_missing(spec: TableSpec, replacing: Sequence[Manifest]) -> DeleteMissing | None:
     """What a re-read deletes (DESIGN 6): all keys of a whole table, keys of an id range; of a time range nothing,
-    since a row may have moved on, and nothing of a prefix or an append target."""
+    since a row may have moved on, and nothing of a prefix or an append target. A row version that is an integer but
+    no part of the key moves on as a time does."""
     if not replacing or spec.load == "append":
         return None
     manifest = replacing[0]
@@ -159,7 +160,8 @@ def _delete_missing(spec: TableSpec, replacing: Sequence[Manifest]) -> DeleteMis
         return DeleteMissing(manifest.captured_at, max_shrink=spec.max_shrink, allow_empty=spec.allow_empty)
     plain = {column.name for column in manifest.columns if column.transform is None}
     by_id = manifest.order[0].kind == "integer" and spec.partitions.by in ("none", "id")
-    if not by_id or manifest.cursor[0] not in plain or manifest.safe is None:
+    stays = manifest.cursor[0] in plain.intersection(manifest.key)
+    if not by_id or not stays or manifest.safe is None:
         return None
     partition = spec.partitions.partition(manifest.partition, "integer")
     return DeleteMissing(

@@ -52,6 +52,8 @@ def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Wi
         lost = ENDLESS
     elif sentinel is not None and spec.partitions.by == "id":
         lost = "rows have ids above the sequence, in no partition: correct the ids, or leave `partitions` out"
+    elif sentinel is not None and spec.load == "append":
+        lost = "rows have ids above the sequence, never final for `load: append`: correct them, or use `load: upsert`"
     if lost:
         return CheckResult("rows_outside_partitions", False, description=lost, metadata=dict(counts))
     later = bool(counts["rows_in_the_future"] or sentinel)

@@ -79,6 +79,23 @@ def test_a_reread_of_a_time_partition_deletes_nothing(rig: Rig) -> None:
     assert rig.in_warehouse("id", "status") == rig.in_source(BY_TIME, "id", "status", where="updated_at < '2024-03-01'")
 
 
+def test_a_reread_deletes_no_row_whose_version_moved_on_while_it_was_read(rig: Rig) -> None:
+    """An integer cursor that is no part of the key moves as a time does: absent below `safe` is not gone."""
+    rig.database.execute("CREATE TABLE orders (id int PRIMARY KEY, version int NOT NULL, status text)")
+    rig.database.execute("INSERT INTO orders SELECT g, g, 'x' FROM generate_series(1, 10) g")
+    spec = spec_of(cursor=["version"], max_shrink=1.0)
+    rig.sync(spec)
+    rig.load(spec)
+
+    def move_on(event: str, fields: dict[str, Any]) -> None:
+        if event == "ceiling captured":
+            rig.database.execute("UPDATE orders SET version = 11 WHERE id = 3")
+
+    rig.sync(spec, mode="full", on=move_on)
+    assert rig.load(spec).rows_deleted == 0
+    assert rig.in_warehouse("id") == rig.in_source(spec, "id")
+
+
 def test_provisional_rows_are_superseded_by_the_next_manifest(rig: Rig) -> None:
     spec = spec_of(cursor=["id"])
     rig.database.execute(f"{ORDERS}; {ROWS}")

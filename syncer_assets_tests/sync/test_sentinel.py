@@ -58,6 +58,17 @@ def test_a_sentinel_makes_no_partitions_and_is_counted_outside_them(rig: Rig) ->
     assert outside.metadata["highest_id_above_the_sequence"] == SENTINEL
 
 
+def test_a_sentinel_of_an_append_table_is_told_as_lost(rig: Rig) -> None:
+    """Only final rows are shipped, and it is never final."""
+    spec = replace(SPEC, load="append")
+    rig.database.execute(ORDERS)
+    insert(rig, sentinel=True)
+    outside = check(rig.sync(spec), "rows_outside_partitions")
+    assert (outside.passed, outside.severity) == (False, "ERROR")
+    rig.load(spec)
+    assert rig.in_warehouse("status") == {("real",): 1}
+
+
 def test_a_change_of_a_sentinel_arrives_though_nothing_else_is_new(rig: Rig) -> None:
     rig.database.execute(ORDERS)
     insert(rig, sentinel=True)
