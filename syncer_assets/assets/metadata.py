@@ -12,7 +12,8 @@ Metadata = dict[str, "dg.MetadataValue | int | float | str"]
 
 _SYNC_NUMBERS = (
     *("rows", "bytes", "files", "queries", "queries_saved", "chunk_efficiency_percent", "seconds", "rows_per_second"),
-    *("peak_memory_mb", "longest_query_seconds", "lag_seconds", "manifests", "last_seq"),
+    *("peak_memory_mb", "longest_query_seconds", "lag_seconds", "manifests", "last_seq", "rows_per_query", "workers"),
+    *("sparse_detections", "seconds_saved", "files_consolidated"),
 )
 _LOAD_NUMBERS = (
     *("rows", "bytes", "files", "copies", "seconds", "rows_per_second", "peak_memory_mb", "wal_bytes"),
@@ -25,6 +26,12 @@ def sync_metadata(report: SyncReport, table: SyncedTable) -> Metadata:
     """What a materialisation of the lake's asset shows."""
     metadata = _numbers(report, _SYNC_NUMBERS)
     metadata |= {"mode": report.mode, "proof": report.proof, "partition_closed": str(report.closed).lower()}
+    chosen = {"strategy": report.strategy, "strategy_reason": report.strategy_reason, "size_class": report.size_class}
+    metadata |= {name: text for name, text in chosen.items() if text}
+    if report.queries_saved or report.files_consolidated:
+        metadata["savings_basis"] = (
+            f"estimates against a loop over fixed ranges of {report.chunk_rows} ids that writes a file for each"
+        )
     for name, mark in (("ceiling", report.ceiling), ("safe", report.safe)):
         if mark is not None:
             metadata[name] = _mark(mark)
@@ -43,6 +50,8 @@ def load_metadata(report: LoadReport, table: SyncedTable) -> Metadata:
     metadata = _numbers(report, _LOAD_NUMBERS)
     if report.how:
         metadata["how"] = report.how
+    if report.refresh_reason:
+        metadata["refresh_reason"] = report.refresh_reason
     if report.target_rows_estimate is not None:
         name = "target_rows_estimate" if table.is_partitioned else "dagster/row_count"
         metadata[name] = report.target_rows_estimate

@@ -39,6 +39,8 @@ class RunOptions:
     full: bool = False
     chunk_rows: int | None = None
     verbose: bool = False
+    reading: tuple[tuple[str, object], ...] = ()
+    """More fields of the lake's run config, by name."""
 
     @property
     def mode(self) -> Mode:
@@ -149,7 +151,7 @@ def _sync_partition(
     """Lake and warehouse of one partition. False if the others need not be tried."""
     lake, warehouse = deployment.assets(table, maintenance=False)
     add_partition(instance, table, key)
-    config: dict[str, object] = {"mode": options.mode}
+    config: dict[str, object] = {"mode": options.mode, **dict(options.reading)}
     if options.chunk_rows:
         config["chunk_rows"] = options.chunk_rows
     result = dg.materialize(

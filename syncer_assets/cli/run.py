@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError
+from ..model.table import WORKERS_MOST
 from .command import Commands, Outcome, UsageError, deployment_of, positive, subcommand, table_title
 from .outcomes import RunOutcome, TableOutcome
 from .screen import Column, Screen
@@ -43,6 +44,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--full", action="store_true", help="re-read whole, and replace what was read before")
     parser.add_argument("--chunk-rows", type=positive, metavar="N", help="the most rows that one query asks for")
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="tables at once, each in a process")
+    parser.add_argument("--readers", type=_readers, metavar="N", help="readers that share a large window of a table")
+    parser.add_argument("--strategy", choices=("auto", "keyset", "range"), help="how windows are read")
+    parser.add_argument("--profile", choices=("small",), help="little memory, small chunks and files")
     parser.set_defaults(run=run)
 
 
@@ -53,7 +57,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
 
     if arguments.partition is not None:
         tables = _with_partitions(tables, arguments.partition, named=bool(arguments.select))
-    options = RunOptions(arguments.partition, arguments.full, arguments.chunk_rows, arguments.verbose)
+    given = {"workers": arguments.readers, "strategy": arguments.strategy, "profile": arguments.profile}
+    reading = tuple((name, value) for name, value in given.items() if value is not None)
+    options = RunOptions(arguments.partition, arguments.full, arguments.chunk_rows, arguments.verbose, reading)
     outcome = sync(deployment, tables, options, arguments.workers, screen)
     report(outcome, screen)
     return Outcome(outcome.ok, outcome.to_json())
@@ -105,6 +111,14 @@ def _row(table: TableOutcome) -> list[object]:
         round(rows / table.seconds) if table.seconds else 0,
         f"{sign} {passed}/{len(table.checks)}",
     ]
+
+
+def _readers(text: str) -> int:
+    """1 to 16, for argparse."""
+    number = positive(text)
+    if number > WORKERS_MOST:
+        raise argparse.ArgumentTypeError(f"{number} is too many: write a number from 1 to {WORKERS_MOST}")
+    return number
 
 
 def _with_partitions(tables: "Sequence[SyncedTable]", partition: str, *, named: bool) -> "tuple[SyncedTable, ...]":

@@ -1,6 +1,7 @@
 """The YAML of one table (DESIGN 8): what may be written, and the engine's form of it."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, TypeVar
 
 import dagster as dg
 import pydantic
@@ -8,7 +9,18 @@ from pydantic import Field
 
 from ..assets.table import Cron
 from ..model.partition import PartitionScheme
-from ..model.table import ChunkSettings, ColumnRules, FileSettings, IndexSpec, TableSpec
+from ..model.table import (
+    ChunkSettings,
+    ColumnRules,
+    FileSettings,
+    Profile,
+    RefreshSettings,
+    SizeSettings,
+    SparseSettings,
+    Strategy,
+    TableSpec,
+    with_profile,
+)
 from .fields import (
     CronExpression,
     Duration,
@@ -18,10 +30,13 @@ from .fields import (
     Seconds,
     Share,
     Timezone,
+    Workers,
     parse_duration,
 )
+from .upkeep_entries import BloatEntry, IndexEntry, RepairEntry, StorageEntry
 
 Names = str | list[str]
+T = TypeVar("T")
 
 
 class PartitionsEntry(dg.Resolvable, dg.Model):
@@ -68,7 +83,46 @@ class FilesEntry(dg.Resolvable, dg.Model):
     target_mb: PositiveFloat = Field(
         default=FileSettings.target_mb, description="Compressed size at which a file is closed."
     )
+    min_rows: PositiveInt | None = Field(
+        default=None, description="Rows below which a file is not closed, and nothing is committed on the way."
+    )
     max_rows: PositiveInt | None = Field(default=None, description="Rows at which a file is closed.")
+
+
+class SparseEntry(dg.Resolvable, dg.Model):
+    """When ranges of ids count as sparse, and how far the `range` strategy scales them then."""
+
+    enabled: bool = Field(default=SparseSettings.enabled, description="Whether sparse ranges are looked for.")
+    efficiency_threshold: Share = Field(
+        default=SparseSettings.efficiency_threshold, description="Rows an id below which a range is sparse."
+    )
+    min_chunk_size_check: PositiveInt = Field(
+        default=SparseSettings.min_chunk_size_check, description="Only larger ranges are judged."
+    )
+    consecutive_sparse_limit: PositiveInt = Field(
+        default=SparseSettings.consecutive_sparse_limit,
+        description="Sparse ranges in a row after which the loop asks where the next row lies.",
+    )
+    max_scale_factor: PositiveInt = Field(
+        default=SparseSettings.max_scale_factor, description="How many times its size a range may grow to."
+    )
+    max_chunk_size: PositiveInt = Field(
+        default=SparseSettings.max_chunk_size, description="Ids that a scaled range spans at most."
+    )
+
+
+class SizesEntry(dg.Resolvable, dg.Model):
+    """From which estimated size on a window is read how."""
+
+    streaming_mb: PositiveFloat = Field(
+        default=SizeSettings.streaming_mb, description="From here on reading runs ahead of writing."
+    )
+    parallel_mb: PositiveFloat = Field(
+        default=SizeSettings.parallel_mb, description="From here on `workers` readers share a window."
+    )
+    parallel_rows: PositiveInt = Field(
+        default=SizeSettings.parallel_rows, description="The rows that this takes as well."
+    )
 
 
 class ColumnsEntry(dg.Resolvable, dg.Model):
@@ -82,14 +136,6 @@ class ColumnsEntry(dg.Resolvable, dg.Model):
     hash_key_env: EnvironmentName = Field(
         default=ColumnRules.hash_key_env, description="The NAME of the environment variable that holds the HMAC key."
     )
-
-
-class IndexEntry(dg.Resolvable, dg.Model):
-    """An index that the warehouse's table should have."""
-
-    columns: list[str] = Field(description="The indexed columns, in order.")
-    where: str | None = Field(default=None, description="The predicate of a partial index, in the warehouse's SQL.")
-    unique: bool = Field(default=False, description="Whether it is unique.")
 
 
 class ScheduleEntry(dg.Resolvable, dg.Model):
@@ -124,6 +170,19 @@ class TableEntry(dg.Resolvable, dg.Model):
     commit_every: Duration = Field(default="5m", description="A long window is committed at least that often.")
     chunk: ChunkEntry = Field(default=ChunkEntry(), description="How much one query reads.")
     files: FilesEntry = Field(default=FilesEntry(), description="How large files get.")
+    profile: Profile = Field(
+        default="standard",
+        description="small: one worker, 128 MB, chunks of 50,000 rows, files of 64 MB. Fields that are written win.",
+    )
+    strategy: Strategy = Field(
+        default=TableSpec.strategy,
+        description="keyset: pages behind the last row; range: ranges of ids; auto: what the table's indexes serve.",
+    )
+    sparse: SparseEntry = Field(default=SparseEntry(), description="When ids count as sparse.")
+    sizes: SizesEntry = Field(default=SizesEntry(), description="From which size on a window is read how.")
+    workers: Workers = Field(
+        default=TableSpec.workers, description="Readers that share a large window of an integer cursor, 1 to 16."
+    )
     memory_mb: PositiveInt = Field(default=TableSpec.memory_mb, description="The memory that a sync may use.")
     columns: ColumnsEntry = Field(default=ColumnsEntry(), description="Which columns leave the source, and how.")
     null_cursor: Literal["fail", "include"] = Field(
@@ -143,11 +202,23 @@ class TableEntry(dg.Resolvable, dg.Model):
         default=[],
         description="Columns that may lose values which the lake cannot hold (see `syncer plan`).",
     )
+    refresh: Literal["auto", "diff", "swap"] = Field(
+        default="auto",
+        description="How a table that is read whole is loaded: changes in place, or a new table in its place.",
+    )
+    swap_above: Share = Field(
+        default=RefreshSettings.swap_above, description="refresh: auto. The share of changed rows above which it swaps."
+    )
     max_shrink: Share = Field(
         default=TableSpec.max_shrink, description="A full refresh that would lose a larger share of rows is refused."
     )
     allow_empty: bool = Field(default=False, description="Whether a full refresh may empty the table.")
     indexes: list[IndexEntry] = Field(default=[], description="Indexes of the warehouse's table.")
+    storage: StorageEntry = Field(default=StorageEntry(), description="Storage parameters of the warehouse's table.")
+    bloat: CronExpression | BloatEntry | None = Field(
+        default=None, description="When the check `bloat` runs by itself: a cron expression, or {cron, warn, act, ..}."
+    )
+    repair: RepairEntry | None = Field(default=None, description="When bloated indexes are rebuilt, in what bounds.")
     freshness: Duration | None = Field(default=None, description="The check `freshness` fails beyond this lag.")
     schedule: CronExpression | ScheduleEntry | None = Field(
         default=None, description="A cron expression, or {cron, timezone}."
@@ -167,6 +238,8 @@ class TableEntry(dg.Resolvable, dg.Model):
     def to_spec(self, source: str) -> TableSpec:
         """The engine's form."""
         cursor = names(self.cursor)
+        default = with_profile(TableSpec(source=source, table=self.table), self.profile)
+        written = self.model_fields_set
         return TableSpec(
             source=source,
             table=self.table,
@@ -178,9 +251,13 @@ class TableEntry(dg.Resolvable, dg.Model):
             settle_seconds=self.settle_seconds,
             pin_limit=parse_duration(self.pin_limit),
             commit_every=parse_duration(self.commit_every),
-            chunk=ChunkSettings(self.chunk.rows, self.chunk.target_seconds),
-            files=FileSettings(self.files.target_mb, self.files.max_rows),
-            memory_mb=self.memory_mb,
+            chunk=_over(default.chunk, self.chunk),
+            files=_over(default.files, self.files),
+            strategy=self.strategy,
+            sparse=_over(default.sparse, self.sparse),
+            sizes=_over(default.sizes, self.sizes),
+            workers=self.workers if "workers" in written else default.workers,
+            memory_mb=self.memory_mb if "memory_mb" in written else default.memory_mb,
             columns=ColumnRules(
                 include=tuple(self.columns.include),
                 exclude=tuple(self.columns.exclude),
@@ -193,10 +270,16 @@ class TableEntry(dg.Resolvable, dg.Model):
             deletes=self.deletes,
             schema_changes=self.schema_changes,
             allow_lossy=tuple(self.allow_lossy),
+            refresh=RefreshSettings(self.refresh, self.swap_above),
             max_shrink=self.max_shrink,
             allow_empty=self.allow_empty,
-            indexes=tuple(IndexSpec(tuple(index.columns), index.where, index.unique) for index in self.indexes),
+            indexes=tuple(index.to_spec() for index in self.indexes),
         )
+
+
+def _over(default: T, entry: pydantic.BaseModel) -> T:
+    """`default` with the fields that were written."""
+    return replace(default, **{name: getattr(entry, name) for name in entry.model_fields_set})  # type: ignore[type-var]  # dataclasses
 
 
 def names(value: Names) -> tuple[str, ...]:

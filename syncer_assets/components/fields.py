@@ -12,6 +12,8 @@ from typing import Annotated, TypeVar
 import dagster as dg
 import pydantic
 
+from ..model.table import WORKERS_MOST
+
 T = TypeVar("T")
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
@@ -37,6 +39,15 @@ def _accept(test: Callable[[T], object], message: str) -> pydantic.AfterValidato
     return pydantic.AfterValidator(judge)
 
 
+def between(low: float, high: float) -> pydantic.AfterValidator:
+    """A validator for numbers of a range."""
+
+    def is_between(number: float) -> bool:
+        return low <= number <= high
+
+    return _accept(is_between, f"{{}} is out of range: write a number from {low:g} to {high:g}")
+
+
 def _is_schedule(expression: str, timezone: str) -> bool:
     try:
         dg.ScheduleDefinition(name="probe", cron_schedule=expression, execution_timezone=timezone, job_name="probe")
@@ -53,6 +64,10 @@ def _is_timezone(text: str) -> bool:
     return _is_schedule("0 0 * * *", text)
 
 
+def _is_day_window(text: str) -> bool:
+    return re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", text) is not None and text[:5] != text[6:]
+
+
 def _is_duration(text: str) -> bool:
     parse_duration(text)
     return True
@@ -60,6 +75,10 @@ def _is_duration(text: str) -> bool:
 
 def _is_positive(number: float) -> bool:
     return number > 0
+
+
+def _is_worker_count(number: int) -> bool:
+    return 1 <= number <= WORKERS_MOST
 
 
 def _is_zero_or_more(number: float) -> bool:
@@ -83,8 +102,14 @@ _TOO_SMALL = "{} is too small: write a number above 0"
 Duration = Annotated[str, _accept(_is_duration, "")]
 CronExpression = Annotated[str, _accept(_is_cron, '{} is no cron expression: write its five fields, as in "0 2 * * *"')]
 Timezone = Annotated[str, _accept(_is_timezone, '{} is no time zone: write a name, as in "Europe/Berlin"')]
+DayWindow = Annotated[
+    str, _accept(_is_day_window, '{} is no window: write two different times of the day, as in "01:00-05:00"')
+]
 PositiveInt = Annotated[int, _accept(_is_positive, _TOO_SMALL)]
 PositiveFloat = Annotated[float, _accept(_is_positive, _TOO_SMALL)]
+Workers = Annotated[
+    int, _accept(_is_worker_count, f"{{}} is no number of workers: write a number from 1 to {WORKERS_MOST}")
+]
 Seconds = Annotated[float, _accept(_is_zero_or_more, "{} is too small: write seconds, 0 or more")]
 Share = Annotated[float, _accept(_is_share, "{} is no share: write a number from 0 to 1")]
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from .marks import CursorColumn, Mark, decode, encode
+from .risk import RiskName
 
 ProofKind = Literal["writers_finished", "lag", "snapshot"]
 
@@ -24,6 +25,7 @@ class Protection:
     proof: ProofKind
     protected: bool
     reason: str = ""
+    risk: RiskName = "late_commits"
 
 
 @dataclass(frozen=True)

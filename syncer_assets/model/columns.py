@@ -8,7 +8,8 @@ class Column:
     """A column of a manifest: its Arrow type in the lake and the type it has in its database.
 
     `source_type` is spelt as the source's catalogue spells it (`numeric(12,2)`); `portable` says that another
-    database of the same engine knows that type by that name (no enum, domain or extension type).
+    database of the same engine knows that type by that name (no enum, domain or extension type). `transform` says that
+    the lake does not have the value as it was: `hash` (`columns.hash`), or `lossy` where `allow_lossy` named it.
     """
 
     name: str

@@ -4,6 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+METRICS = (
+    *("rows", "bytes", "files", "queries", "seconds", "rows_per_second", "rows_per_query", "longest_query_seconds"),
+    *("chunk_efficiency_percent", "peak_memory_mb", "workers", "lag_seconds"),
+    *("sparse_detections", "queries_saved", "seconds_saved", "files_consolidated"),
+)
+"""The names of `Manifest.metrics`, all of them floats and each about that one manifest: what was done since the
+manifest before it. `peak_memory_mb` is the process's, `lag_seconds` is there for time cursors only. `queries_saved`,
+`seconds_saved` and `files_consolidated` are estimates against a loop over fixed ranges of `chunk.rows` ids that writes
+a file for each range with rows; they are 0 where the cursor is no integer. Manifests of earlier releases have none."""
+
 Emit = Callable[..., None]
 """`emit(event, **fields)`: one log line. The engine knows no logger; a caller passes one in."""
 
@@ -35,6 +45,14 @@ class SyncReport:
     files: int = 0
     queries: int = 0
     queries_saved: int = 0
+    seconds_saved: float = 0.0
+    files_consolidated: int = 0
+    sparse_detections: int = 0
+    strategy: str = ""
+    strategy_reason: str = ""
+    size_class: str = ""
+    workers: int = 1
+    chunk_rows: int = 0
     chunk_efficiency_percent: float = 100.0
     seconds: float = 0.0
     longest_query_seconds: float = 0.0
@@ -56,6 +74,10 @@ class SyncReport:
     @property
     def rows_per_second(self) -> float:
         return round(self.rows / self.seconds, 1) if self.seconds else 0.0
+
+    @property
+    def rows_per_query(self) -> float:
+        return round(self.rows / self.queries, 1) if self.queries else 0.0
 
 
 @dataclass
@@ -82,6 +104,7 @@ class LoadReport:
     target_rows_estimate: int | None = None
     nothing_new: bool = False
     how: str = ""
+    refresh_reason: str = ""
     columns: tuple = ()
     checks: list[CheckResult] = field(default_factory=list)
 

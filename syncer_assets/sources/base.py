@@ -13,6 +13,7 @@ from ..model.errors import SyncError
 from ..model.marks import CursorColumn, CursorKind, Mark, Scalar
 from ..model.report import CheckResult
 from ..model.table import TableSpec
+from .advice import Advice
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Guard:
 class SourceColumn:
     """A column in its database: the lake's column, and the expression that a SELECT reads it by (`{}` is the column).
 
-    `as_text` says that the lake has the server's own text of it.
+    `as_text` says that the lake has the server's own text of it, `touched` that the server itself writes the time of
+    each UPDATE into it.
     """
 
     column: Column
@@ -41,6 +43,7 @@ class SourceColumn:
     expression: str = "{}"
     as_text: bool = False
     guard: Guard | None = None
+    touched: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,12 @@ class Read:
     with_ties: bool = False
 
 
-def refused_by_guard(read: Read) -> SyncError:
-    """What stops a read that came upon a value which the lake cannot hold. It names columns, never the value."""
-    guarded = [column for column in read.columns if column.guard is not None]
+def refused_by_guard(read: Read, columns: Sequence[str] | None = None) -> SyncError:
+    """What stops a read that came upon a value which the lake cannot hold: in `columns`, or in any with a guard.
+
+    It names columns, never the value.
+    """
+    guarded = [c for c in read.columns if c.guard is not None and (columns is None or c.column.name in columns)]
     held = "; ".join(f"{c.column.name} ({c.column.source_type}): {c.guard.holds}" for c in guarded if c.guard)
     names = ", ".join(column.column.name for column in guarded)
     return SyncError(
@@ -121,6 +127,7 @@ class Source(Protocol):
 
     name: str
     engine: str
+    advice: Advice
 
     def identity(self) -> ServerIdentity:
         """Which data this is (kept in manifests), and which server answers (an attempt reads from one)."""
@@ -167,6 +174,13 @@ class Source(Protocol):
 
     def count(self, read: Read) -> int:
         """How many rows `read` would bring."""
+        ...
+
+    def lowest(self, read: Read) -> Scalar | None:
+        """The smallest value of the first order column among the rows that `read` would bring; None without rows.
+
+        One query that an index on the cursor answers at once, whatever lies between. `limit` does not count.
+        """
         ...
 
     def distinct_prefixes(self, table: str, column: str, length: int) -> list[str]:

@@ -1,7 +1,8 @@
 """The chunk loop: keyset pages up to the ceiling, sized so that each query stays short (DESIGN 5)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -13,29 +14,64 @@ from ..model.table import ChunkSettings
 from ..sources.base import Read, Source
 from .retry import Retry
 
+Until = Callable[[], int]
+"""The last id of a read, as it is now: another reader may take over what lies above."""
+
 SMALLEST_CHUNK_ROWS = 1_000
+FIRST_ROWS, FIRST_BYTES = 50_000, 32 * 1024 * 1024
+"""What a first query asks for at most, without and with an estimate of a row's bytes: it is not known yet how fast
+rows come."""
+CUT_AT = 1.5
+"""A query that has run for so many times `target_seconds` is ended, and the loop goes on behind its last row."""
 
 
 @dataclass
 class LoopStats:
-    """What the loop did: its queries, and how long the longest of them took."""
+    """What the loop did: its queries, and how long the longest was open, waiting for the writer included."""
 
     queries: int = 0
     rows: int = 0
     rows_asked: int = 0
+    sparse_detections: int = 0
     longest_query_seconds: float = 0.0
+    longest_since: float = 0.0
+
+    def note(self, rows: int, open_seconds: float) -> None:
+        """A query ended."""
+        self.rows += rows
+        self.longest_query_seconds = max(self.longest_query_seconds, open_seconds)
+        self.longest_since = max(self.longest_since, open_seconds)
+
+    def take_longest(self) -> float:
+        """The longest since the last call."""
+        longest, self.longest_since = self.longest_since, 0.0
+        return longest
+
+    def add(self, other: "LoopStats") -> None:
+        """What another reader did."""
+        self.queries += other.queries
+        self.rows += other.rows
+        self.rows_asked += other.rows_asked
+        self.sparse_detections += other.sparse_detections
+        self.longest_query_seconds = max(self.longest_query_seconds, other.longest_query_seconds)
+        self.longest_since = max(self.longest_since, other.take_longest())
 
 
 @dataclass
 class ChunkSizer:
-    """Rows of the next query: never more than `chunk.rows`, fewer where a query ran longer than `target_seconds`."""
+    """Rows of the next query: never more than `chunk.rows`, fewer where a query ran longer than `target_seconds`.
+
+    `row_bytes` is an estimate that bounds the first query, which nothing was learnt for yet; 0 where there is none.
+    """
 
     settings: ChunkSettings
     bytes_most: int
+    row_bytes: float = 0.0
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = self.settings.rows
+        first = int(min(FIRST_BYTES, self.bytes_most) / self.row_bytes) if self.row_bytes else FIRST_ROWS
+        self.rows = max(min(SMALLEST_CHUNK_ROWS, self.settings.rows), min(first, self.settings.rows))
 
     def note(self, rows: int, seconds: float, bytes_read: int) -> None:
         """Learn from a full chunk: keep time below the target, and the chunk's bytes below `bytes_most`."""
@@ -56,39 +92,48 @@ def read_chunks(
     retry: Retry,
     emit: Emit,
     server: str | None = None,
+    until: Until | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Every row of `read` in order, exactly once.
+    """Every row of `read` in order, exactly once; those above `until()` may be left out, which may fall meanwhile.
 
     Each query asks for one row more than a chunk: a shorter answer proves that the end was reached, so the number of
-    queries is `ceil(rows / chunk)` and one for an empty window. After a lost connection it goes on behind the last row
-    that arrived; a table without a key (`with_ties`) cannot, its error ends the attempt.
+    queries is `ceil(rows / chunk)` and one for an empty window. A query that runs for too long is ended in its midst.
+    After a lost connection it goes on behind the last row that arrived; a table without a key (`with_ties`) can do
+    neither: its queries run to their end, its error ends the attempt.
     """
     page, at_end = read.after, False
+    cut_seconds = float("inf") if read.with_ties else CUT_AT * sizer.settings.target_seconds
     while not at_end:
         asked = sizer.rows + 1
         rows = bytes_read = 0
-        started, waited = time.monotonic(), 0.0
+        started, waited, cut, ended = time.monotonic(), 0.0, False, None
         stats.queries += 1
         stats.rows_asked += asked
         try:
-            for batch in source.read(replace(read, after=page, limit=asked), server):
-                rows += batch.num_rows
-                bytes_read += batch.nbytes
-                page = last_mark(batch, read.order, read.table)
-                handed = time.monotonic()
-                yield batch
-                waited += time.monotonic() - handed
+            part = replace(read, after=page, upto=(until(),) if until else read.upto, limit=asked)
+            with closing(source.read(part, server)) as batches:  # type: ignore[type-var]  # generators have close
+                for batch in batches:
+                    rows += batch.num_rows
+                    bytes_read += batch.nbytes
+                    page = last_mark(batch, read.order, read.table)
+                    cut = rows < asked and time.monotonic() - started > cut_seconds
+                    handed = time.monotonic()
+                    yield batch
+                    waited += time.monotonic() - handed
+                    if cut:
+                        break
         except DbError as error:
+            ended = time.monotonic()
             if read.with_ties and rows:
                 raise
             retry.again(error)
             emit("source connection lost, reading on", code=error.code, rows_of_chunk=rows)
-            stats.rows += rows
             continue
-        seconds = time.monotonic() - started - waited
-        stats.rows += rows
-        stats.longest_query_seconds = max(stats.longest_query_seconds, seconds)
-        at_end = rows < asked
+        finally:
+            ended = ended or time.monotonic()
+            stats.note(rows, ended - started)
+        seconds = ended - started - waited
+        at_end = rows < asked and not cut
         retry.succeeded()
         if not at_end:
             sizer.note(rows, seconds, bytes_read)

@@ -15,14 +15,16 @@ from ..model.report import CheckResult, Emit, SyncReport, silent
 from ..model.table import Mode, TableSpec
 from ..sources.base import Read, Source, TableFacts
 from . import checks, table_note
-from .chunks import ChunkSizer, LoopStats, read_chunks
+from .chunks import LoopStats
 from .lake import Lake, Place
+from .loop import Loop
 from .mask import hasher
+from .metrics import Metrics
 from .outside import refuse_null_cursor
-from .prefetch import Prefetch
 from .progress import Progress, ProgressMeter, peak_memory_mb
 from .retry import DEFAULT, Backoff, Retry
 from .rules import Resolved, resolve
+from .savings import FixedRanges
 from .whole_table import extract_whole_table
 from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle
 from .writer import WindowWriter
@@ -141,7 +143,9 @@ class _Sync:
             self._run_window(report, progress, retry)
         else:
             draft = self._draft(None, self.source.clock(self.spec.table), "replace")
-            writer = self._writer(draft, lambda manifest, rows: 0, report)
+            ranges = FixedRanges(None, self.spec.chunk.rows)
+            metrics = Metrics(self.spec, LoopStats(), ranges, asked_before=2)
+            writer = self._writer(draft, lambda manifest, rows: 0, metrics, report)
             with writer:
                 extract_whole_table(
                     self.source, self.place, self.spec, self.resolved, self.head, writer, report, self.emit
@@ -197,50 +201,61 @@ class _Sync:
         retry: Retry,
     ) -> None:
         spec, emit = self.spec, self.emit
+        asked = time.monotonic()
         captured_at = self.source.clock(spec.table)
+        round_trip_seconds = time.monotonic() - asked
         emit("window opened", low=show(window.low), safe=show(window.safe), watermark_ceiling=show(window.high))
         draft = self._draft(window, captured_at, "replace" if self.may_reread and self.head else "append")
         draft = replace(draft, closed=is_closed(window, partition), files=window.carried)
-        base = Read(
-            table=spec.table,
-            columns=self.resolved.read,
-            order=self.resolved.order,
-            cursor=spec.cursor,
-            after=self.head.high if self.head and window.carried else window.low,
-            upto=window.high,
-            start=partition.start,
-            end=partition.end,
-            prefix_column=partition.column,
-            prefix=partition.prefix,
-            with_ties=self.resolved.with_ties,
+        base = self._base(window, partition)
+        loop = Loop.of(
+            self.source,
+            self.lake,
+            self.place,
+            spec,
+            self.resolved,
+            self.facts,
+            base,
+            window,
+            self.head,
+            server=server,
+            retry=retry,
+            emit=emit,
+        )
+        metrics = Metrics(
+            spec,
+            loop.stats,
+            FixedRanges(self.resolved.cursor, spec.chunk.rows),
+            round_trip_seconds,
+            workers=loop.choice.workers,
+            lag_seconds=_lag_seconds(window.safe, captured_at),
         )
         writer = self._writer(
             draft,
             lambda manifest, rows: checks.verify_window(self.source, self.lake, base, manifest, rows),
+            metrics,
             report,
         )
-        stats, meter = LoopStats(), ProgressMeter(progress, window.low, window.high)
-        sizer = ChunkSizer(spec.chunk, bytes_most=spec.memory_mb * 1024 * 1024 // 2)
+        meter = ProgressMeter(progress, window.low, window.high)
         with writer:
-            for read in (*([base] if window.high else []), *_beside(spec, self.resolved, base, window)):
-                chunks = read_chunks(self.source, read, sizer=sizer, stats=stats, retry=retry, emit=emit, server=server)
-                with Prefetch(chunks) as batches:
+            rest = loop.read_in_parallel(base, window, writer, meter) if window.high else None
+            if rest is not None:
+                with loop.batches(rest) as batches:
                     for batch in batches:
-                        writer.add(batch) if read is base else writer.add_beside(batch)
+                        writer.add(batch)
+                        meter.add(batch.num_rows, writer.page)
+            for read in _beside(spec, self.resolved, base, window):
+                with loop.pages(read) as batches:
+                    for batch in batches:
+                        writer.add_beside(batch)
                         meter.add(batch.num_rows, writer.page)
             self._assert_same_table(server)
             if self.may_reread or window.has_news(self.head):
                 writer.finish()
             elif not writer.finish_unless_same(self.head):
-                report.queries += stats.queries
+                report.queries += loop.stats.queries
                 return self._nothing_new(report, window)
-        emit(
-            "Reached watermark ceiling - sync complete",
-            watermark_ceiling=show(window.high),
-            last_processed_id=show(writer.page),
-            rows=report.rows,
-        )
-        self._tell(report, window, stats, writer, captured_at)
+        self._tell(report, window, loop, writer, metrics)
         report.checks = checks.lake_checks(
             self.source,
             spec,
@@ -250,6 +265,22 @@ class _Sync:
             report.rows,
             writer.rows_left_window,
             () if window.low is None else checks.columns_needing_full(self.source, base, self.head, self.resolved),
+        )
+
+    def _base(self, window: Window, partition: Partition) -> Read:
+        """The rows of the window."""
+        return Read(
+            table=self.spec.table,
+            columns=self.resolved.read,
+            order=self.resolved.order,
+            cursor=self.spec.cursor,
+            after=self.head.high if self.head and window.carried else window.low,
+            upto=window.high,
+            start=partition.start,
+            end=partition.end,
+            prefix_column=partition.column,
+            prefix=partition.prefix,
+            with_ties=self.resolved.with_ties,
         )
 
     def _draft(self, window: Window | None, captured_at: datetime, mode: str) -> Manifest:
@@ -278,10 +309,19 @@ class _Sync:
             code_version=__version__,
         )
 
-    def _writer(self, draft: Manifest, verify: Callable[[Manifest, int], int], report: SyncReport) -> WindowWriter:
-        mask = hasher(self.spec, [column.name for column in draft.columns])
+    def _writer(
+        self, draft: Manifest, verify: Callable[[Manifest, int], int], metrics: Metrics, report: SyncReport
+    ) -> WindowWriter:
         return WindowWriter(
-            self.lake, self.place, self.spec, draft, mask=mask, verify=verify, report=report, emit=self.emit
+            self.lake,
+            self.place,
+            self.spec,
+            draft,
+            mask=hasher(self.spec, [column.name for column in draft.columns]),
+            verify=verify,
+            metrics=metrics,
+            report=report,
+            emit=self.emit,
         )
 
     def _assert_same_table(self, server: str) -> None:
@@ -291,30 +331,41 @@ class _Sync:
         if self.source.identity().server != server:
             raise AttemptVoid("another server answers than at the start", table=self.spec.table)
 
-    def _tell(
-        self, report: SyncReport, window: Window, stats: LoopStats, writer: WindowWriter, captured_at: datetime
-    ) -> None:
-        chunk_rows = self.spec.chunk.rows
+    def _tell(self, report: SyncReport, window: Window, loop: Loop, writer: WindowWriter, metrics: Metrics) -> None:
+        stats, choice, totals = loop.stats, loop.choice, metrics.totals()
         report.low, report.safe, report.ceiling = show(window.low), show(window.safe), show(window.high)
         report.proof = window.proof
-        report.lag_seconds = _lag_seconds(window.safe, captured_at)
+        report.lag_seconds = metrics.lag_seconds
         report.queries += stats.queries
         if window.low is None and not window.carried:
             report.partition_row_count = report.rows  # read from the partition's very start
         report.longest_query_seconds = round(stats.longest_query_seconds, 3)
-        report.chunk_efficiency_percent = round(100 * min(1.0, stats.rows / max(1, stats.queries * chunk_rows)), 1)
-        span = _id_span(writer.first, writer.page)
-        if span is None:
-            return
-        report.queries_saved = max(0, -(-span // chunk_rows) - stats.queries)
-        if 10 * stats.rows < span:
+        report.chunk_efficiency_percent = metrics.efficiency_percent(stats.rows, stats.queries)
+        report.strategy, report.strategy_reason = choice.strategy, choice.reason
+        report.size_class, report.workers, report.chunk_rows = choice.size_class, choice.workers, self.spec.chunk.rows
+        report.queries_saved, report.files_consolidated = (
+            int(totals["queries_saved"]),
+            int(totals["files_consolidated"]),
+        )
+        report.seconds_saved, report.sparse_detections = round(totals["seconds_saved"], 3), metrics.sparse_detections
+        efficiency = round(100 * stats.rows / metrics.ranges.span, 2) if metrics.ranges.span else None
+        told = {"rows_found": stats.rows, "queries_saved": report.queries_saved}
+        if metrics.is_sparse:
             self.emit(
                 "Sparse ID sequence detected",
-                efficiency_percent=round(100 * stats.rows / span, 2),
-                rows_found=stats.rows,
-                chunk_size_requested=chunk_rows,
-                queries_saved=report.queries_saved,
+                efficiency_percent=efficiency,
+                chunk_size_requested=self.spec.chunk.rows,
+                optimization="keyset pages see no gaps" if choice.strategy == "keyset" else "ranges were scaled",
+                **told,
             )
+        self.emit(
+            "Reached watermark ceiling - sync complete",
+            watermark_ceiling=show(window.high),
+            last_processed_id=show(writer.page),
+            efficiency_percent=efficiency,
+            protection="rows that came after the start wait for the next sync",
+            **told,
+        )
 
     def _nothing_new(self, report: SyncReport, window: Window | None = None) -> None:
         report.nothing_new = not report.manifests
@@ -345,9 +396,3 @@ def _lag_seconds(safe: Mark | None, captured_at: datetime) -> float | None:
     if safe is None or not isinstance(safe[0], datetime) or safe[0].tzinfo is None:
         return None
     return round((captured_at - safe[0]).total_seconds(), 1)
-
-
-def _id_span(first: Mark | None, last: Mark | None) -> int | None:
-    if first is None or last is None or not isinstance(first[0], int) or not isinstance(last[0], int):
-        return None
-    return last[0] - first[0] + 1

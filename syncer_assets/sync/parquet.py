@@ -2,8 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from typing import Any, TypeVar
 
 import obstore
@@ -26,7 +27,8 @@ T = TypeVar("T")
 class FileSink:
     """Writes batches into `part-NNNNN.parquet` objects below `folder`, and closes each at its target size.
 
-    `order` names the first cursor column, whose smallest and largest value each file's entry carries.
+    `cursor` names the first cursor column, whose smallest and largest value each file's entry carries: batches come in
+    its order, or pieces of a window of integers do. Sinks that share a folder share its `numbers`.
     """
 
     def __init__(
@@ -36,13 +38,16 @@ class FileSink:
         schema: pa.Schema,
         *,
         target_bytes: int,
+        min_rows: int | None = None,
         max_rows: int | None = None,
         cursor: str | None = None,
+        row_group_bytes: int = ROW_GROUP_BYTES,
+        numbers: Iterator[int] | None = None,
     ):
         self._store, self._folder, self._schema, self._cursor = store, folder, schema, cursor
-        self._target_bytes, self._max_rows = target_bytes, max_rows
+        self._target_bytes, self._min_rows, self._max_rows = target_bytes, min_rows or 0, max_rows
+        self._row_group_bytes, self._numbers = row_group_bytes, count() if numbers is None else numbers
         self._open: _OpenFile | None = None
-        self._number = 0
         self.files: list[DataFile] = []
 
     def write(self, batch: pa.RecordBatch, *, provisional: bool = False) -> None:
@@ -52,11 +57,11 @@ class FileSink:
         if self._open is not None and self._open.provisional != provisional:
             self.close_file()
         if self._open is None:
-            path = f"{self._folder}/part-{self._number:05d}.parquet"
-            self._number += 1
-            self._open = _OpenFile(self._store, path, self._schema, self._cursor, provisional)
+            path = f"{self._folder}/part-{next(self._numbers):05d}.parquet"
+            self._open = _OpenFile(self._store, path, self._schema, self._cursor, provisional, self._row_group_bytes)
         self._open.write(batch)
-        if self._open.bytes >= self._target_bytes or (self._max_rows and self._open.rows >= self._max_rows):
+        large = self._open.bytes >= self._target_bytes and self._open.rows >= self._min_rows
+        if large or (self._max_rows and self._open.rows >= self._max_rows):
             self.close_file()
 
     @property
@@ -83,8 +88,18 @@ class FileSink:
 class _OpenFile:
     """One Parquet file on its way: row groups are written when they are full, bytes are hashed as they leave."""
 
-    def __init__(self, store: Any, path: str, schema: pa.Schema, cursor: str | None, provisional: bool):
+    def __init__(
+        self,
+        store: Any,
+        path: str,
+        schema: pa.Schema,
+        cursor: str | None,
+        provisional: bool,
+        row_group_bytes: int,
+    ):
         self.path, self.provisional, self._cursor = path, provisional, cursor
+        self._row_group_bytes = row_group_bytes
+        self._pieces = cursor is not None and pa.types.is_integer(schema.field(cursor).type)
         self.rows = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
@@ -106,7 +121,7 @@ class _OpenFile:
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
         self._pending_bytes += batch.nbytes
-        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= self._row_group_bytes:
             self._flush()
 
     def close(self) -> DataFile:
@@ -147,8 +162,11 @@ class _OpenFile:
         if self._cursor is None:
             return
         column = batch.column(self._cursor)
-        self._min = self._min or _encoded(column[0])
-        self._max = _encoded(column[-1]) or self._max
+        first, last = _encoded(column[0]), _encoded(column[-1])
+        if self._pieces and self._min is not None and self._max is not None and first is not None and last is not None:
+            self._min, self._max = min(self._min, first), max(self._max, last)
+        else:
+            self._min, self._max = self._min or first, last or self._max
 
 
 def _encoded(value: pa.Scalar) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from contextvars import copy_context
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -18,7 +19,8 @@ class Prefetch(Generic[T]):
     def __init__(self, source: Iterator[T], depth: int = 4):
         self._queue: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
         self._stop = Event()
-        self._thread = Thread(target=self._run, args=(source,), name="syncer-prefetch", daemon=True)
+        run = copy_context().run
+        self._thread = Thread(target=run, args=(self._run, source), name="syncer-prefetch", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:

@@ -36,11 +36,19 @@ class ProgressMeter:
         if page is None:
             return
         self._first = self._first or self._low or page
+        self._tell_now(lambda: self._share(page))
+
+    def at(self, rows: int, expected: float) -> None:
+        """So many rows are there by now, of about so many."""
+        self.rows = rows
+        self._tell_now(lambda: min(1.0, rows / expected) if expected else None)
+
+    def _tell_now(self, share: Callable[[], float | None]) -> None:
         now = time.monotonic()
         if self._tell is not None and now - self._told >= EVERY_SECONDS:
             self._told = now
             seconds = now - self._started
-            self._tell(Progress(self.rows, self._share(page), round(self.rows / seconds, 1), round(seconds, 1)))
+            self._tell(Progress(self.rows, share(), round(self.rows / seconds, 1), round(seconds, 1)))
 
     def _share(self, page: Mark) -> float | None:
         if self._first is None or self._high is None:

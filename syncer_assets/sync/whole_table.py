@@ -8,6 +8,7 @@ from ..sources.base import Read, Source
 from .lake import Place
 from .prefetch import Prefetch
 from .rules import Resolved
+from .strategy import SNAPSHOT
 from .writer import WindowWriter
 
 
@@ -41,6 +42,7 @@ def extract_whole_table(
     finally:
         snapshot.close()
     report.queries += 2
+    report.strategy, report.strategy_reason = SNAPSHOT, "no cursor: read whole"
     if not writer.finish_unless_same(head):
         report.nothing_new = True
         emit("nothing new to read", rows=rows)

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,14 @@ from ..model.table import TableSpec
 from ..sources.arrow import apply, arrow_schema
 from .chunks import last_mark
 from .lake import Lake, Place, lost_race
-from .parquet import MB, FileSink
+from .metrics import Metrics
+from .parquet import MB, ROW_GROUP_BYTES, FileSink
+from .savings import FixedRanges
+
+FILL = 0.9
+"""How full files are planned: estimates may be off, and a file beyond its size begins another."""
+ROW_GROUPS_IN_MEMORY = 5
+"""A row group that is written is in memory about so many times: rows, encoded pages, and what comes meanwhile."""
 
 Verify = Callable[[Manifest, int], int]
 """`verify(manifest, final_rows)` asserts a manifest's window against the source; how many rows left it since."""
@@ -39,9 +47,11 @@ class WindowWriter:
         *,
         mask: Callable[[pa.RecordBatch], pa.RecordBatch],
         verify: Verify,
+        metrics: Metrics,
         report: SyncReport,
         emit: Emit,
     ):
+        self._metrics, self._round_sinks, self._round_files = metrics, [], []
         self._lake, self._place, self._spec, self._draft = lake, place, spec, draft
         self._mask, self._verify, self._report, self._emit = mask, verify, report, emit
         self._schema = arrow_schema(draft.columns)
@@ -50,27 +60,54 @@ class WindowWriter:
         self._final_rows = 0
         self.rows_left_window = 0
         self._committed_at = time.monotonic()
-        self._sink = self._new_sink()
-        self.first: Mark | None = None
+        self._open_folder()
+        self._last_final: Mark | None = None
         self.page: Mark | None = None
+
+    @property
+    def ranges(self) -> FixedRanges:
+        """What the loop over fixed ranges would have done for the rows written so far."""
+        return self._metrics.ranges
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Rows of the window, in order."""
         final = rows_up_to(batch, self._cursor, self._draft.safe)
         if final:
             self._add_final(batch.slice(0, final))
-        self._sink.write(self._shaped(batch.slice(final)), provisional=True)
+        self._sink.write(self.shaped(batch.slice(final)), provisional=True)
         self.page = last_mark(batch, self._draft.order, self._draft.table)
-        if self.first is None and isinstance(self.page[0], int):
-            self.first = last_mark(batch.slice(0, 1), self._draft.order, self._draft.table)
+        self.ranges.note(batch)
 
     def add_beside(self, batch: pa.RecordBatch) -> None:
         """Rows that no window holds; they are read again each time."""
-        self._sink.write(self._shaped(batch), provisional=True)
+        self._sink.write(self.shaped(batch), provisional=True)
 
     def add_whole(self, batch: pa.RecordBatch) -> None:
         """Rows of a table that is read in one piece."""
         self._write_final(batch)
+
+    def rows_per_file(self, row_bytes: float) -> int:
+        """Rows that fill a file, by the rows written so far, or by an estimate of a row's bytes in Parquet."""
+        if self._report.rows:
+            row_bytes = self._report.bytes / self._report.rows
+        files = self._spec.files
+        rows = int(FILL * files.target_mb * MB / max(row_bytes, 1.0))
+        return max(min(rows, files.max_rows or rows), files.min_rows or 1)
+
+    def reader_sinks(self, workers: int) -> list[FileSink]:
+        """A sink for each reader of a round; each takes shaped rows and is closed by its reader."""
+        self._round_sinks = [self._new_sink(workers) for _ in range(workers)]
+        return self._round_sinks
+
+    def add_round(self, *, reached: Mark, last: bool) -> None:
+        """The files of a round: every row up to `reached`. Committed, unless it is the window's last or a `replace`."""
+        files = [file for sink in self._round_sinks for file in sink.take()]
+        self._round_sinks = []
+        self._round_files += sorted(files, key=lambda file: file.min or "")
+        self._final_rows += sum(file.rows for file in files)
+        self.page = reached
+        if not last and self._draft.mode == "append":
+            self._commit_on_the_way(reached)
 
     def finish_unless_same(self, head: Manifest | None) -> bool:
         """As `finish`, but where `head` has files of the same content, drop what was written. False then.
@@ -98,37 +135,47 @@ class WindowWriter:
 
         The winner of this `seq` removes what it finds of others, also while they write: then the race is lost.
         """
-        self._sink.abandon()
+        for sink in (self._sink, *self._round_sinks):
+            sink.abandon()
         if isinstance(error, ObjectStoreError | LakeCorrupt) and self._draft.seq in self._lake.seqs(self._place):
             raise lost_race(self._place, self._draft.seq) from None
 
     def _add_final(self, batch: pa.RecordBatch) -> None:
         if self._may_commit():
-            cut = start_of_last_group(batch, self._cursor)
+            behind = self._last_final is not None and self._last_final != _mark_at(batch, self._cursor, 0)
+            cut = 0 if behind else start_of_last_group(batch, self._cursor)
             if cut:
                 self._write_final(batch.slice(0, cut))
+            if cut or behind:
                 self._sink.close_file()
-                reached = tuple(batch.column(name)[cut - 1].as_py() for name in self._cursor)
-                self._commit(replace(self._draft, safe=reached, high=reached, closed=False, captures=()))
-                self._draft = replace(self._draft, seq=self._draft.seq + 1, low=reached)
-                self._sink = self._new_sink()
+                assert self._last_final is not None
+                self._commit_on_the_way(self._last_final)
                 batch = batch.slice(cut)
         self._write_final(batch)
 
+    def _commit_on_the_way(self, reached: Mark) -> None:
+        self._commit(replace(self._draft, safe=reached, high=reached, closed=False, captures=()))
+        self._draft = replace(self._draft, seq=self._draft.seq + 1, low=reached)
+        self._open_folder()
+
     def _may_commit(self) -> bool:
-        if self._draft.mode != "append" or not self._final_rows:
+        if self._draft.mode != "append" or self._final_rows < (self._spec.files.min_rows or 1):
             return False
         overdue = time.monotonic() - self._committed_at >= self._spec.commit_every.total_seconds()
         return overdue or self._sink.completed > 0
 
     def _write_final(self, batch: pa.RecordBatch) -> None:
-        self._sink.write(self._shaped(batch))
+        self._sink.write(self.shaped(batch))
         self._final_rows += batch.num_rows
+        if self._cursor:
+            self._last_final = _mark_at(batch, self._cursor, -1)
 
     def _commit(self, manifest: Manifest) -> Manifest:
-        files = self._sink.take()
+        files = (*self._round_files, *self._sink.take())
+        self._round_files = []
         named = (*manifest.files, *files)
-        manifest = replace(manifest, files=named, rows=sum(file.rows for file in named))
+        metrics = self._metrics.of(files)
+        manifest = replace(manifest, files=named, rows=sum(file.rows for file in named), metrics=metrics)
         self._emit("files written", seq=manifest.seq, files=len(files), rows=manifest.rows)
         left = self._verify(manifest, self._final_rows)
         self._lake.commit(self._place, manifest)
@@ -147,20 +194,30 @@ class WindowWriter:
         report.manifests += 1
         report.last_seq, report.mode, report.closed = manifest.seq, manifest.mode, manifest.closed
 
-    def _new_sink(self) -> FileSink:
-        folder = self._place.data(self._draft.seq, uuid.uuid4().hex[:12])
+    def _open_folder(self) -> None:
+        self._folder = self._place.data(self._draft.seq, uuid.uuid4().hex[:12])
+        self._numbers = count()
+        self._sink = self._new_sink()
+
+    def _new_sink(self, readers: int = 1) -> FileSink:
+        """A sink whose row groups leave the other readers their share of the memory."""
+        memory = self._spec.memory_mb * MB // (ROW_GROUPS_IN_MEMORY * readers)
         cursor = self._cursor[0] if self._cursor and self._cursor[0] in self._names else None
         hidden = cursor in self._spec.columns.hash
         return FileSink(
             self._lake.store,
-            folder,
+            self._folder,
             self._schema,
             target_bytes=int(self._spec.files.target_mb * MB),
+            min_rows=self._spec.files.min_rows,
             max_rows=self._spec.files.max_rows,
             cursor=None if hidden else cursor,
+            row_group_bytes=min(ROW_GROUP_BYTES, memory),
+            numbers=self._numbers,
         )
 
-    def _shaped(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def shaped(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch as it is written: the lake's columns, masked."""
         return self._mask(batch.select(self._names)) if batch.num_rows else batch
 
 
@@ -187,6 +244,10 @@ def rows_up_to(batch: pa.RecordBatch, cursor: Sequence[str], mark: Mark | None) 
         below = less if below is None else apply("or", below, apply("and", equal, less))
         equal = same if equal is None else apply("and", equal, same)
     return apply("sum", apply("or", below, equal)).as_py() or 0
+
+
+def _mark_at(batch: pa.RecordBatch, cursor: Sequence[str], row: int) -> Mark:
+    return tuple(batch.column(name)[row].as_py() for name in cursor)
 
 
 def start_of_last_group(batch: pa.RecordBatch, cursor: Sequence[str]) -> int:

@@ -1,5 +1,7 @@
 """A run moves a table's rows through lake and warehouse, and records what it did."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pytest
 
@@ -34,6 +36,10 @@ def test_the_metadata_is_plain_numbers_and_the_columns(shop: Shop) -> None:
         assert isinstance(lake[name], int | float), name
     for name in ("rows_per_second", "peak_memory_mb", "longest_query_seconds", "ceiling", "safe"):
         assert isinstance(lake[name], int | float), name
+    for name in ("rows_per_query", "workers", "sparse_detections", "seconds_saved", "files_consolidated"):
+        assert isinstance(lake[name], int | float), name
+    assert (lake["strategy"], lake["size_class"]) == ("keyset", "streaming")
+    assert str(lake["strategy_reason"]).startswith("an index on id serves pages in order")
     for name in ("rows_inserted", "rows_updated", "rows_unchanged", "rows_stale", "rows_deduplicated", "wal_bytes"):
         assert isinstance(warehouse[name], int), name
     assert (lake["rows"], lake["files"], lake["ceiling"]) == (30, 1, 12000)
@@ -80,6 +86,21 @@ def test_chunk_rows_of_the_run_config_bound_each_query(shop: Shop) -> None:
     assert isinstance(report["queries"], int)
     assert report["queries"] >= 3
     assert report["rows"] == 30
+
+
+def test_how_a_run_reads_can_be_said_in_its_config(shop: Shop) -> None:
+    """30 rows, each 400 ids from the next: fixed ranges of 1,100 ids are 11 queries."""
+    table = shop.table("prealerts")
+
+    def run(**sparse: object) -> Mapping[str, object]:
+        config = {"mode": "full", "strategy": "range", "chunk_rows": 1100, "sparse": sparse}
+        return metadata(shop.run("prealerts", config=config), table.lake_key)
+
+    fixed, scaled, narrow = run(enabled=False), run(), run(max_chunk_size=2200)
+    assert {each["rows"] for each in (fixed, scaled, narrow)} == {30}
+    assert [each["queries"] for each in (fixed, scaled, narrow)] == [2 + 11, 2 + 2, 2 + 6]
+    assert (fixed["sparse_detections"], fixed["queries_saved"], scaled["queries_saved"]) == (0, 0, 8)
+    assert scaled["sparse_detections"] == 2 and "fixed ranges of 1100 ids" in str(scaled["savings_basis"])
 
 
 def test_partitions_of_one_table_go_their_own_ways(shop: Shop) -> None:

@@ -10,7 +10,16 @@ from syncer_assets.assets.table import Cron
 from syncer_assets.components.entries import TableEntry, cron_of
 from syncer_assets.components.fields import parse_duration
 from syncer_assets.model.partition import PartitionScheme
-from syncer_assets.model.table import ChunkSettings, ColumnRules, FileSettings, IndexSpec, TableSpec
+from syncer_assets.model.table import (
+    ChunkSettings,
+    ColumnRules,
+    FileSettings,
+    IndexSpec,
+    RefreshSettings,
+    SizeSettings,
+    SparseSettings,
+    TableSpec,
+)
 
 FULL = {
     "table": "public.orders",
@@ -23,7 +32,18 @@ FULL = {
     "pin_limit": "2h",
     "commit_every": "30s",
     "chunk": {"rows": 5, "target_seconds": 1.5},
-    "files": {"target_mb": 16, "max_rows": 100},
+    "files": {"target_mb": 16, "min_rows": 10, "max_rows": 100},
+    "strategy": "keyset",
+    "sparse": {
+        "enabled": False,
+        "efficiency_threshold": 0.2,
+        "min_chunk_size_check": 10,
+        "consecutive_sparse_limit": 3,
+        "max_scale_factor": 4,
+        "max_chunk_size": 1000,
+    },
+    "sizes": {"streaming_mb": 1, "parallel_mb": 2, "parallel_rows": 3},
+    "workers": 4,
     "memory_mb": 64,
     "columns": {"include": ["id"], "exclude": ["notes"], "hash": ["email"], "hash_key_env": "OTHER_KEY"},
     "null_cursor": "include",
@@ -31,6 +51,9 @@ FULL = {
     "ignore_roles": ["reader"],
     "deletes": "ignore",
     "schema_changes": "freeze",
+    "allow_lossy": ["amount"],
+    "refresh": "swap",
+    "swap_above": 0.25,
     "max_shrink": 0.5,
     "allow_empty": True,
     "indexes": [{"columns": ["customer_id"], "where": "x", "unique": True}],
@@ -47,7 +70,11 @@ EXPECTED = TableSpec(
     pin_limit=timedelta(hours=2),
     commit_every=timedelta(seconds=30),
     chunk=ChunkSettings(5, 1.5),
-    files=FileSettings(16, 100),
+    files=FileSettings(16, 10, 100),
+    strategy="keyset",
+    sparse=SparseSettings(False, 0.2, 10, 3, 4, 1000),
+    sizes=SizeSettings(1, 2, 3),
+    workers=4,
     memory_mb=64,
     columns=ColumnRules(("id",), ("notes",), ("email",), "OTHER_KEY"),
     null_cursor="include",
@@ -55,6 +82,8 @@ EXPECTED = TableSpec(
     ignore_roles=("reader",),
     deletes="ignore",
     schema_changes="freeze",
+    allow_lossy=("amount",),
+    refresh=RefreshSettings("swap", 0.25),
     max_shrink=0.5,
     allow_empty=True,
     indexes=(IndexSpec(("customer_id",), "x", True),),
@@ -75,6 +104,14 @@ def test_no_field_of_the_spec_is_left_out_of_the_yaml() -> None:
 def test_a_bare_entry_has_the_defaults_of_the_spec() -> None:
     entry = TableEntry.model_validate({"table": "t", "cursor": "id"})
     assert entry.to_spec("shop") == TableSpec(source="shop", table="t", cursor=("id",))
+
+
+def test_a_profile_changes_the_defaults_and_what_is_written_wins() -> None:
+    small = TableEntry.model_validate({"table": "t", "cursor": "id", "profile": "small"}).to_spec("shop")
+    assert (small.workers, small.memory_mb, small.chunk.rows, small.files.target_mb) == (1, 128, 50_000, 64.0)
+    written = {"workers": 3, "memory_mb": 512, "chunk": {"rows": 250_000}, "files": {"target_mb": 256}}
+    entry = {"table": "t", "cursor": "id", "profile": "small"} | written
+    assert TableEntry.model_validate(entry).to_spec("shop") == TableSpec("shop", "t", cursor=("id",), workers=3)
 
 
 def test_prefix_partitions_are_of_the_cursor_unless_a_column_is_named() -> None:
@@ -113,5 +150,8 @@ def test_every_field_says_what_it_is_for() -> None:
             assert field.description, f"{model.__name__}.{name}"
 
     check(TableEntry)
-    for name in ("PartitionsEntry", "ChunkEntry", "FilesEntry", "ColumnsEntry", "IndexEntry", "ScheduleEntry"):
+    for name in (
+        *("PartitionsEntry", "ChunkEntry", "FilesEntry", "SparseEntry", "SizesEntry", "ColumnsEntry", "IndexEntry"),
+        "ScheduleEntry",
+    ):
         check(getattr(__import__("syncer_assets.components.entries", fromlist=[name]), name))
