@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -107,6 +108,7 @@ class MariaDB:
             autocommit=True,
             charset="utf8mb4",
             local_infile=True,
+            ssl_disabled=True,  # PyMySQL reads every certificate authority of the machine at each connection
         )
 
     def _ready(self, password: str) -> bool:
@@ -114,6 +116,9 @@ class MariaDB:
         if self._process.poll() is not None:
             log = (self._folder / "log").read_text(errors="replace")
             raise RuntimeError(f"mariadbd ended with {self._process.returncode}:\n{log[-2000:]}")
+        with socket.socket(socket.AF_UNIX) as end:  # PyMySQL leaves its socket open where nobody listens
+            if end.connect_ex(self.socket):
+                return False
         try:
             self._connect(password).close()
         except pymysql.err.OperationalError:

@@ -6,6 +6,8 @@ import dagster as dg
 from pydantic import Field
 
 from ..assets.automation import build_automation_sensor
+from ..assets.repairs import build_repair_sensor
+from ..assets.report import build_report_asset
 from ..assets.sensors import build_new_rows_sensor
 from ..resources.lake import LakeResource
 from ..resources.lookup import resources_by_key
@@ -31,7 +33,12 @@ class DatabaseEntry(dg.Resolvable, dg.Model):
     dsn_env: EnvironmentName = Field(
         description="The NAME of the environment variable that holds the DSN, never the DSN."
     )
-    options: dict[str, str] = Field(default={}, description="Settings of the adapter; no secrets.")
+    options: dict[str, str | int | float] = Field(default={}, description="Settings of the adapter; no secrets.")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The options as text: Dagster's templates make numbers of quoted ones too."""
+        return {name: str(value) for name, value in self.options.items()}
 
 
 class Connections(dg.Component, dg.Resolvable, dg.Model):
@@ -49,7 +56,8 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
 
     - Nothing is connected and no variable is read while definitions load.
     - Resources: `lake`, `source__shop`, `warehouse__analytics`.
-    - Brings the sensors of the deployment: `new_rows__<source>` and `automation`.
+    - Brings the sensors of the deployment, `new_rows__<source>` and `automation`, and the asset `report`;
+      the sensor `repairs` where a table has a repair window.
     """
 
     lake: LakeEntry = Field(description="Where the lake is.")
@@ -61,11 +69,11 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
 
     def source_resource(self, name: str) -> SourceResource:
         entry = self.sources[name]
-        return SourceResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.options)
+        return SourceResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.settings)
 
     def warehouse_resource(self, name: str) -> WarehouseResource:
         entry = self.warehouses[name]
-        return WarehouseResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.options)
+        return WarehouseResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.settings)
 
     def resources(self) -> dict[str, object]:
         """Every resource by its key."""
@@ -87,7 +95,13 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
             for source in self.sources
             if any(table.spec.source == source and table.spec.cursor for table in tables)
         ]
-        return dg.Definitions(resources=self.resources(), sensors=[*sensors, build_automation_sensor()])
+        if any(table.repair_window for table in tables):
+            sensors.append(build_repair_sensor(tables))
+        return dg.Definitions(
+            assets=[build_report_asset(tables)] if tables else [],
+            resources=self.resources(),
+            sensors=[*sensors, build_automation_sensor()],
+        )
 
 
 def _all_connections(context: dg.ComponentLoadContext) -> Sequence[Connections]:

@@ -1,4 +1,4 @@
-"""The checksum contract: the same SQL on a PostgreSQL source and a PostgreSQL warehouse, in one scan.
+"""The checksum contract, in one scan: this SQL on a PostgreSQL source and warehouse, its twin in `sources/mysql`.
 
 * key text: the canonical texts of the key columns, joined by U+001F;
 * bucket: the first 8 hex digits of md5(key text) as a number, modulo the number of buckets;
@@ -39,8 +39,28 @@ KEY_HASHES_SQL = """
 SELECT {bucket} AS bucket, ARRAY[{key}]::text[] AS key, {hash} AS hash FROM {table} WHERE {where}
 """
 
+AS_TEXT: Mapping[str, str] = {
+    "numeric": "numeric",
+    "decimal": "numeric",
+    "timestamp without time zone": "timestamp without time zone",
+    "timestamp with time zone": "timestamp with time zone",
+    "inet4": "inet address",
+    "inet6": "inet address",
+}
+"""Source types that travel as text, but into a type whose own text is another: by the catalogue's spelling."""
+
 STAMP = 'YYYY-MM-DD"T"HH24:MI:SS.US'
 """to_char's form of a finite time; a year before Christ gets its own mark."""
+
+FROM_ARROW = {"binary": "bytea", "large_binary": "bytea", "float": "real", "double": "double precision"}
+
+DOUBLE = (
+    "CASE WHEN abs({0}) >= 1e15 AND abs({0}) < 151115727451828646838272"  # 2^77
+    " THEN ({0} / 268435456)::text || 'p28' ELSE {0}::text END"
+)
+"""The shortest digits that read back as the same number. From 2^53 to 2^77 such digits may lie exactly half-way between
+two numbers, where servers differ (5e+22 or 4.9999999999999996e+22), and they differ in what they write with an exponent
+from 1e15: such numbers are divided by 2^28 first, which is exact."""
 
 CANONICAL: Mapping[str, str] = {
     "timestamp with time zone": (
@@ -56,27 +76,31 @@ CANONICAL: Mapping[str, str] = {
         " || CASE WHEN {0} < '0001-01-01' THEN ' BC' ELSE '' END ELSE {0}::text END"
     ),
     "numeric": "trim_scale({0})::text",
+    "numeric without NaN": "trim_scale(NULLIF({0}, 'NaN'))::text",
+    "double precision": DOUBLE,
+    "real": DOUBLE.replace("{0}", "{0}::float8"),
     "bytea": "encode({0}, 'hex')",
+    "inet address": "encode(substring(inet_send({0}::inet) FROM 5), 'hex')",  # after family, bits and length
 }
 """Types whose own text depends on the session, or on how a number was written. All others: `::text`."""
 
 
-def canonical_type(column: Column, engine: str) -> str:
-    """The type by which both sides of a comparison render a manifest's column.
+def canonical_type(column: Column) -> str:
+    """The type by which all sides of a comparison render a manifest's column.
 
-    A value that the warehouse keeps as text (an enum, a type of an extension) is rendered as text at the source."""
+    A value that the warehouse keeps as text (an enum, a type of an extension) is rendered as text at the source.
+    """
     if column.transform == "hash":
         return "text"
-    spelt = _base(column.source_type)
-    if engine == "postgres" and column.portable and column.type == "string":
-        return spelt if spelt in ("numeric", "timestamp without time zone", "timestamp with time zone") else "text"
+    if column.type == "string":
+        return AS_TEXT.get(_base(column.source_type), "text") if column.portable else "text"
     if column.type.startswith("decimal"):
-        return "numeric"
+        return "numeric without NaN" if column.transform == "lossy" else "numeric"
     if column.type.startswith("timestamp"):
         return f"timestamp {'with' if 'tz=' in column.type else 'without'} time zone"
     if column.type.startswith("date"):
         return "date"
-    return "bytea" if column.type in ("binary", "large_binary") else "text"
+    return FROM_ARROW.get(column.type, "text")
 
 
 def checksum_query(
@@ -175,5 +199,5 @@ def _base(type_name: str) -> str:
     if type_name.endswith("[]"):
         return type_name
     head, _, rest = type_name.partition("(")
-    base = f"{head}{rest.partition(')')[2]}".strip()
+    base = f"{head}{rest.partition(')')[2]}".removesuffix(" zerofill").removesuffix(" unsigned").strip()
     return {"timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone"}.get(base, base)

@@ -3,7 +3,7 @@
 from ..model.errors import ConfigError
 from .base import Source
 
-TYPES = ("postgres",)
+TYPES = ("postgres", "mysql")
 
 
 def open_source(name: str, type: str, dsn: str, **options: str) -> Source:
@@ -12,4 +12,8 @@ def open_source(name: str, type: str, dsn: str, **options: str) -> Source:
         from .postgres import PostgresSource
 
         return PostgresSource(name, dsn, settings=options or None)
+    if type == "mysql":
+        from .mysql import MySQLSource
+
+        return MySQLSource(name, dsn, settings=options or None)
     raise ConfigError(f"source {name!r} has the unknown type {type!r}", fix=f"use one of {', '.join(TYPES)}")

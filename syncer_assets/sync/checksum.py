@@ -61,7 +61,7 @@ def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Targe
     started = time.monotonic()
     facts = source.describe(spec.table)
     resolved = resolve(spec, facts)
-    columns = [column for column in resolved.columns if column.transform is None]
+    columns = [column for column in resolved.columns if column.transform != "hash"]
     key = _comparable_key(spec, resolved, columns)
     if not warehouse.table_columns(target):
         raise ConfigError(f"{target.name} was never loaded", table=spec.table, fix="materialise it, then compare")
@@ -93,7 +93,7 @@ def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Targe
         rows_extra=extra,
         rows_pending=waiting,
         seconds=round(time.monotonic() - started, 3),
-        columns_left_out=tuple(column.name for column in resolved.columns if column.transform),
+        columns_left_out=tuple(column.name for column in resolved.columns if column.transform == "hash"),
         deletes_ignored=spec.deletes == "ignore",
     )
 

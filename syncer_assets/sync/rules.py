@@ -46,6 +46,8 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
     ):
         for name in names:
             _known(spec, facts, field, name)
+    for name in spec.allow_lossy:
+        _can_lose(spec, _found(facts, name))
     _load_fits(spec, key)
     chosen = _chosen(spec, facts)
     order = tuple(_cursor_column(spec, facts, name) for name in spec.cursor) + tuple(
@@ -77,6 +79,16 @@ def _known(spec: TableSpec, facts: TableFacts, field: str, name: str) -> None:
             f"`{field}` names the column {name!r}, which the table does not have",
             table=spec.table,
             fix=f"did you mean {' or '.join(near)}?" if near else f"remove it from `{field}`",
+        )
+
+
+def _can_lose(spec: TableSpec, column: SourceColumn) -> None:
+    if column.guard is None:
+        name, kind = column.column.name, column.column.source_type
+        raise ConfigError(
+            f"`allow_lossy` names the column {name!r} ({kind}), of which no value can be lost",
+            table=spec.table,
+            fix="remove it from `allow_lossy`",
         )
 
 
@@ -159,7 +171,8 @@ def _chosen(spec: TableSpec, facts: TableFacts) -> tuple[SourceColumn, ...]:
 def _read(spec: TableSpec, column: SourceColumn) -> SourceColumn:
     if column.guard is None or column.column.name not in spec.allow_lossy:
         return column
-    return replace(column, expression=column.guard.lossy, guard=None)
+    lossy = replace(column.column, transform="lossy")
+    return replace(column, column=lossy, expression=column.guard.lossy, guard=None)
 
 
 def _lake_column(spec: TableSpec, column: SourceColumn) -> Column:

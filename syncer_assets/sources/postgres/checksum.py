@@ -57,4 +57,4 @@ def cursors(
 
 
 def _types(columns: Sequence[Column]) -> list[tuple[str, str]]:
-    return [(column.name, contract.canonical_type(column, "postgres")) for column in columns]
+    return [(column.name, contract.canonical_type(column)) for column in columns]

@@ -7,16 +7,16 @@ an xid, and xmax is the last *completed* xid + 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
 
 from ...model.capture import Capture, Protection
 from ...model.errors import ConfigError
-from ...model.marks import TIME_KINDS, CursorColumn, Mark, Scalar, is_below
+from ...model.marks import TIME_KINDS, CursorColumn, Mark, is_below
 from ...model.table import TableSpec
+from ..provable import provable
 from .catalogue import split
 from .query import relation
 
@@ -55,7 +55,7 @@ SELECT (SELECT array_agg(oid::int8) FROM family), (SELECT bool_or(relkind IN ('v
 _TABLE_WRITERS = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
  WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND relation::int8 = ANY(%s) AND mode NOT IN ('AccessShareLock', 'RowShareLock')
+   AND relation::int8 = ANY(%s) AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareUpdateExclusiveLock')
    AND pid IS DISTINCT FROM pg_backend_pid()
 """
 
@@ -77,9 +77,6 @@ SELECT NOT rolsuper AND NOT has_table_privilege(t, 'INSERT, UPDATE, DELETE, TRUN
        AND NOT has_any_column_privilege(t, 'INSERT, UPDATE')
   FROM pg_roles, CAST(%s AS regclass) AS t WHERE rolname = current_user
 """
-
-CLOCK_SET_BACK = timedelta(hours=3)
-"""No zone sets its clocks back by more (Troll: two hours)."""
 
 SENTINELS_MOST = 1000
 """More rows than this above the sequence are no sentinels: their ids come from somewhere else."""
@@ -121,30 +118,31 @@ def allocation(connection: psycopg.Connection, table: str, column: str) -> Alloc
 def protection(cursor: CursorColumn, facts: Allocation) -> Protection:
     """How late commits are ruled out, or the reason why they are not (rules 2 to 5)."""
     if facts.in_recovery:
-        return Protection("lag", False, "a replica does not show the writers of its primary: only the lag protects")
+        reason = "a replica does not show the writers of its primary: only the lag protects"
+        return Protection("lag", False, reason, "replica")
     if facts.subscribed:
-        return Protection("lag", False, "the table is fed by logical replication: only the lag protects")
+        reason = "the table is fed by logical replication: only the lag protects"
+        return Protection("lag", False, reason, "logical_subscriber")
     if facts.has_no_locks:
-        return Protection("lag", False, "the relation is no ordinary table, so its writers cannot be listed")
+        reason = "the relation is no ordinary table, so its writers cannot be listed"
+        return Protection("lag", False, reason, "no_table")
     if cursor.kind in TIME_KINDS:
         return Protection("writers_finished", True)
     if cursor.kind != "integer":
-        return Protection("writers_finished", False, f"values of a {cursor.kind} cursor need not grow with time")
+        reason = f"values of a {cursor.kind} cursor need not grow with time"
+        return Protection("writers_finished", False, reason, "cursor_goes_back")
     if not facts.from_sequence:
-        return Protection(
-            "writers_finished", False, "the ids are not drawn by the column's default, so they may arrive out of order"
-        )
+        reason = "the ids are not drawn by the column's default, so they may arrive out of order"
+        return Protection("writers_finished", False, reason, "ids_from_elsewhere")
     if not facts.one_at_a_time:
-        return Protection(
-            "writers_finished", False, "the sequence hands out blocks (CACHE or INCREMENT above 1, or CYCLE)"
-        )
+        reason = "the sequence hands out blocks (CACHE or INCREMENT above 1, or CYCLE)"
+        return Protection("writers_finished", False, reason, "ids_in_blocks")
     if not facts.sees_sequence:
-        return Protection(
-            "writers_finished",
-            False,
+        reason = (
             "the role may not read the id's sequence (GRANT SELECT ON SEQUENCE), so an id far above the rest would"
-            " hide the rows that come after it",
+            " hide the rows that come after it"
         )
+        return Protection("writers_finished", False, reason, "ids_hidden")
     return Protection("writers_finished", True)
 
 
@@ -163,7 +161,7 @@ def capture(
     moment = source_time(connection, facts)
     return Capture(
         ceiling=ceiling,
-        provable=_provable(ceiling, cursor[0], moment, spec),
+        provable=provable(ceiling, cursor[0], moment, spec),
         source_time=moment,
         server=server,
         proof=kind,
@@ -264,27 +262,6 @@ def _writers(
             },
         )
     return sorted(row[0] for row in rows)
-
-
-def _provable(ceiling: Mark, cursor: CursorColumn, moment: datetime, spec: TableSpec) -> Mark | None:
-    """Rule 4: a time may be older than its writer, so only what is older than the lag can become final."""
-    if cursor.kind not in TIME_KINDS:
-        return ceiling
-    limit: Scalar = moment - spec.late_commit_lag
-    assert isinstance(limit, datetime)
-    if cursor.kind == "timestamp":
-        limit = _earliest_local(limit, ZoneInfo(spec.cursor_zone or "UTC"))
-    elif cursor.kind == "date":
-        limit = (limit - timedelta(hours=12)).date() - timedelta(days=1)
-    first = ceiling[0]
-    assert isinstance(first, date | datetime)
-    return ceiling if first <= limit else (limit,)  # type: ignore[operator]  # both are of the cursor's kind
-
-
-def _earliest_local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What a clock of that zone shows at least, from that moment on: it may be about to be set back."""
-    here = moment.astimezone(zone).replace(tzinfo=None)
-    return min(here, (moment + CLOCK_SET_BACK).astimezone(zone).replace(tzinfo=None) - CLOCK_SET_BACK)
 
 
 def _last_value(connection: psycopg.Connection, facts: Allocation) -> Mark | None:

@@ -42,6 +42,12 @@ def count(read: Read) -> sql.Composed:
     return sql.SQL("SELECT count(*) FROM {} AS t {}").format(relation(read.table), _where(read))
 
 
+def smallest(read: Read) -> sql.Composed:
+    """The statement that finds the smallest value of the first order column among the same rows."""
+    statement = sql.SQL("SELECT min({}) FROM {} AS t {}")
+    return statement.format(_name(read.order[0].name), relation(read.table), _where(read))
+
+
 def conditions(read: Read) -> list[sql.Composable]:
     """The WHERE clause's parts."""
     first = read.order[0] if read.order else None

@@ -17,6 +17,7 @@ from ...model.errors import AttemptVoid, DbError
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
+from ..advice import POSTGRES
 from ..arrow import apply, arrow_schema
 from ..base import QueryPlan, Read, TableFacts, refused_by_guard
 from . import catalogue, checksum, doctor, explain, proof, query
@@ -54,6 +55,7 @@ class PostgresSource:
     """A source database. `settings` override the session defaults. Holds one control connection and one reader."""
 
     engine = "postgres"
+    advice = POSTGRES
 
     def __init__(self, name: str, dsn: str, settings: dict[str, str] | None = None):
         self.name, self._dsn = name, dsn
@@ -113,6 +115,12 @@ class PostgresSource:
         with self._errors("read", read.table):
             row = self._connection.execute(query.count(read)).fetchone()
             return int(row[0]) if row else 0
+
+    def lowest(self, read: Read) -> Scalar | None:
+        """The smallest value of the first order column among the rows that `read` would bring."""
+        with self._errors("read", read.table):
+            row = self._connection.execute(query.smallest(read)).fetchone()
+            return row[0] if row else None
 
     def distinct_prefixes(self, table: str, column: str, length: int) -> list[str]:
         """The prefixes of a column that exist."""

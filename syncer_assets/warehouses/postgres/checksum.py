@@ -47,7 +47,7 @@ def _query(
 ) -> sql.Composed:
     return make(
         names.table(target),
-        [(names.cut(column.name), contract.canonical_type(column, "postgres")) for column in columns],
+        [(names.cut(column.name), contract.canonical_type(column)) for column in columns],
         [names.cut(name) for name in key],
         buckets,
         sql.SQL("{} IS NULL").format(names.column(DELETED_AT)),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pgpq
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from pgpq.encoders import StringEncoderBuilder
@@ -121,6 +120,8 @@ def _call(function: str, *arguments: pa.Array | pa.Scalar) -> pa.Array:
 
 def _uuid(array: pa.Array) -> pa.Array:
     """16 bytes each. Raises ValueError (ArrowInvalid is one) for text that is no UUID, without the text."""
+    import polars as pl  # here, since it takes 0.4 s to import and few tables have such a column
+
     text = pl.Series(array.cast(pa.large_string()))
     decoded = text.str.replace_all("-", "", literal=True).str.decode("hex", strict=False)
     if decoded.null_count() != array.null_count:

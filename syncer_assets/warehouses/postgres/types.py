@@ -15,6 +15,10 @@ SPELLING = re.compile(
     r"(?P<dims>(?:\[\])*)"
 )
 
+MYSQL_SPELLING = re.compile(r"(?P<base>[a-z0-9]+)(?:\((?P<args>\d+(?:,\d+)?)\))?")
+FROM_MYSQL = {"time": "interval", "json": "json", "uuid": "uuid", "inet4": "inet", "inet6": "inet"}
+"""MySQL's TIME is a span of -838 to 838 hours."""
+
 PORTABLE = frozenset(
     {
         *("boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "oid", "pg_lsn"),
@@ -89,10 +93,25 @@ def target_type(column: Column, engine: str, table: str | None = None) -> str:
     """The type of a manifest's column in a PostgreSQL table. Raises SchemaChanged for an Arrow type without one."""
     if column.transform == "hash":
         return "text"
+    if engine == "mysql" and (found := _from_mysql(column)):
+        return found
     spelt = parse(column.source_type) if engine == "postgres" and column.portable else None
     if spelt and spelt.base.removesuffix(" with time zone").removesuffix(" without time zone") in PORTABLE:
         return column.source_type
     return natural_type(column.type, column.name, table)
+
+
+def _from_mysql(column: Column) -> str | None:
+    """The type of a MySQL column whose Arrow type does not tell it; its other types are those of their Arrow type.
+
+    Strings become text, since PostgreSQL gains nothing by a length that the source may widen at any time.
+    """
+    match = MYSQL_SPELLING.match(column.source_type)
+    if match is None or column.type != "string":
+        return None
+    if match["base"] in ("decimal", "bit"):
+        return f"{'numeric' if match['base'] == 'decimal' else 'bit'}({match['args']})"
+    return FROM_MYSQL.get(match["base"])
 
 
 def natural_type(arrow: str, column: str, table: str | None = None) -> str:

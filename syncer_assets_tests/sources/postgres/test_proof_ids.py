@@ -45,6 +45,14 @@ def test_an_id_that_was_drawn_pins_though_the_table_is_not_locked(ceilings: Ceil
         assert not ceilings.proven(ceilings.spec(), ceilings.capture(ceilings.spec()))
 
 
+def test_maintenance_of_the_table_pins_nothing(ceilings: Ceilings) -> None:
+    """VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY hold this lock for hours; who writes rows holds another too."""
+    ceilings.database.execute(SERIAL)
+    ceilings.database.execute(ONE_ROW)
+    with transaction(ceilings.database, "LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE"):
+        assert ceilings.proven(ceilings.spec(), ceilings.capture(ceilings.spec()))
+
+
 @pytest.mark.parametrize("prepared_before_the_capture", [True, False])
 def test_a_prepared_transaction_pins_until_it_is_committed(
     ceilings: Ceilings, prepared_before_the_capture: bool

@@ -8,7 +8,7 @@ import pytest
 from syncer_assets.model.errors import ConfigError
 from syncer_assets.model.marks import CursorColumn, is_below
 from syncer_assets.model.table import TableSpec
-from syncer_assets.sources.postgres.proof import _provable
+from syncer_assets.sources.provable import provable as provable_of
 from syncer_assets_tests.sources.postgres.ceilings import Ceilings
 from syncer_assets_tests.sync.tables import transaction
 
@@ -104,7 +104,7 @@ def test_a_clock_that_is_set_back_writes_nothing_below_what_is_provable(zone: st
     ]
     starts = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days]
     for moment in (start + minutes * timedelta(minutes=5) for start in starts for minutes in range(288)):
-        provable = _provable(far, cursor, moment, spec)
+        provable = provable_of(far, cursor, moment, spec)
         for later in (timedelta(0), timedelta(minutes=31), 1.5 * HOUR, 2.5 * HOUR):
             written = (moment - spec.late_commit_lag + later).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
             assert not is_below((written,), provable), (zone, moment)
@@ -115,6 +115,6 @@ def test_a_date_is_provable_only_when_no_zone_can_write_it_any_more() -> None:
     cursor, far = CursorColumn("day", "date"), (date(2100, 1, 1),)
     for hour in range(48):
         moment = datetime(2024, 2, 28, tzinfo=UTC) + hour * HOUR
-        provable = _provable(far, cursor, moment, spec)
+        provable = provable_of(far, cursor, moment, spec)
         assert provable is not None
         assert provable[0] < moment.astimezone(ZoneInfo("Etc/GMT+12")).date()  # type: ignore[operator]  # a date
