@@ -109,6 +109,7 @@ def plan_load(
         superseded=superseded,
         open_file=lambda file: _conforming(lake, file, columns),
         delete_missing=_delete_missing(spec, [m for m in manifests if m.seq == replacing]),
+        refresh=spec.refresh,
         schema_changes=spec.schema_changes,
         indexes=spec.indexes,
         run_id=run_id,

@@ -2,42 +2,35 @@
 
 import resource
 import time
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import psycopg
 
-from ...model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, LostRace, SchemaChanged
+from ...model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError
 from ...model.report import CheckResult, LoadReport
+from ...model.table import RefreshSettings
 from ..base import LoadPlan
-from . import indexes, ledger, schema, staging
-from .ledger import Counts
-from .merge import Merge
-from .missing import Missing
-from .multiset import Multiset
+from . import indexes, ledger, schema, staging, swap, write
+from .refresh import SwapInstead
 from .schema import Shape
 from .session import Sessions, commit, transaction
 from .staging import Staging
+from .swap import CannotSwap, Shadow
+from .write import DuplicateKeys, Outcome
 
 RECONNECT_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each attempt to reach the server after a COMMIT without an answer (a crash recovery takes a second)."""
 
-
-class _DuplicateKeys(Exception):
-    """The rows that were copied straight into a new table are not unique by key."""
-
-
-@dataclass
-class _Outcome:
-    """What a load did, known before its COMMIT."""
-
-    how: str
-    counts: dict[int, Counts]
-    copied: int = 0
-    in_target: int = 0
-    created: bool = False
-    wal_bytes: int | None = None
-    target_rows: int | None = None
-    started: float = field(default_factory=time.monotonic)
+SWAP_PATIENCE_SECONDS = 60.0
+"""How long readers may keep a new table from taking its place; then the changes are written into the old one."""
+SWAP_PAUSE_SECONDS = 1.0
+SWAP_REFUSED = (
+    psycopg.errors.DependentObjectsStillExist,
+    psycopg.errors.InvalidTableDefinition,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,
+)
+"""What the server answers where a table has something that cannot be carried over."""
 
 
 def load(sessions: Sessions, plan: LoadPlan) -> LoadReport:
@@ -55,6 +48,9 @@ def load(sessions: Sessions, plan: LoadPlan) -> LoadReport:
             outcome = _load(sessions, connection, plan, started)
     finally:
         connection.close()
+    if outcome.created:
+        later = indexes.put_off(plan.indexes, outcome.copied)
+        indexes.create_by_sessions(sessions, plan.target, later, plan.emit)
     return _report(plan, outcome, time.monotonic() - started)
 
 
@@ -71,30 +67,63 @@ def _check(plan: LoadPlan) -> None:
         raise ConfigError("upsert needs a key", table=plan.target.name, fix="declare `key`, or use load: replace")
 
 
-def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, started: float) -> _Outcome:
+def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, started: float) -> Outcome:
     epoch = ledger.take_epoch(connection, plan.target)
     plan.emit("epoch taken", table=plan.target.name, partition=plan.partition, epoch=epoch)
     ledger.check_position(connection, plan)
     ledger.check_table(connection, plan)
     shape = schema.shape(connection, plan)
-    if _copies_straight(plan, shape):
+    if shape.oid is not None:
+        swap.drop(connection, plan.target, shape.oid)
+    if write.copies_straight(plan, shape):
         try:
             return _transact(sessions, connection, plan, shape, epoch, None, started)
-        except _DuplicateKeys:
+        except DuplicateKeys:
             plan.emit("Keys are not unique, staging instead", table=plan.target.name, partition=plan.partition)
     staged = staging.stage(connection, plan, shape)
     plan.emit("rows staged", table=plan.target.name, partition=plan.partition, rows=staged.copied)
-    return _transact(sessions, connection, plan, shape, epoch, staged, started)
+    try:
+        return _transact(sessions, connection, plan, shape, epoch, staged, started)
+    except SwapInstead as wanted:
+        return _swap(sessions, connection, plan, shape, epoch, staged, started, wanted)
 
 
-def _copies_straight(plan: LoadPlan, shape: Shape) -> bool:
-    """Into a new table, or without a key: where there is nothing to compare with and nothing to cast."""
-    if not plan.files or any(way.cast for way in staging.wires(shape)):
-        return False
-    rule = plan.delete_missing
-    if rule is not None and any(live.captured_at < rule.captured_at for live in plan.files):
-        return False
-    return shape.created or (not shape.key and rule is None)
+def _swap(
+    sessions: Sessions,
+    connection: psycopg.Connection,
+    plan: LoadPlan,
+    shape: Shape,
+    epoch: int,
+    staged: Staging,
+    started: float,
+    wanted: SwapInstead,
+) -> Outcome:
+    """Build the new table beside the old one, then only put it in place, as often as readers make that necessary."""
+    assert shape.oid is not None
+    write.settle(connection, plan, shape, staged)
+    try:
+        shadow = swap.build(sessions, connection, plan, shape)
+        deadline = time.monotonic() + SWAP_PATIENCE_SECONDS
+        swap.outlive_older(connection, deadline)
+        plan.emit("shadow ready", table=plan.target.name, rows=shadow.rows)
+        while True:
+            try:
+                return _transact(sessions, connection, plan, shape, epoch, staged, started, (shadow, wanted))
+            except psycopg.errors.LockNotAvailable:
+                if time.monotonic() > deadline:
+                    raise CannotSwap("a reader held it for too long") from None
+                plan.emit("Readers hold the table, swapping later", table=plan.target.name)
+                time.sleep(SWAP_PAUSE_SECONDS)
+    except (CannotSwap, *SWAP_REFUSED) as error:
+        reason = str(error) if isinstance(error, CannotSwap) else type(error).__name__
+        plan.emit("No swap, writing what changed", table=plan.target.name, reason=reason)
+        diff = replace(plan, refresh=RefreshSettings("diff"))
+        outcome = _transact(sessions, connection, diff, shape, epoch, staged, started)
+        outcome.why = f"{wanted.reason}, but no swap: {reason}"
+        return outcome
+    finally:
+        if not connection.closed:
+            swap.drop(connection, plan.target, shape.oid)
 
 
 def _transact(
@@ -105,7 +134,8 @@ def _transact(
     epoch: int,
     staged: Staging | None,
     started: float,
-) -> _Outcome:
+    instead: tuple[Shadow, SwapInstead] | None = None,
+) -> Outcome:
     """The one transaction. What it does is decided before COMMIT; whether it did, by COMMIT or else by the ledger."""
     before = _wal_position(connection)
     try:
@@ -113,10 +143,18 @@ def _transact(
             ledger.fence(connection, plan, epoch)
             ledger.check_position(connection, plan)
             ledger.check_table(connection, plan)
-            _change(connection, plan, shape)
-            outcome = _write(connection, plan, shape, staged)
+            write.change(connection, plan, shape)
+            outcome = (
+                write.put(connection, plan, shape, staged, *instead)
+                if instead
+                else write.write(connection, plan, shape, staged)
+            )
             plan.emit("rows merged", table=plan.target.name, partition=plan.partition, how=outcome.how)
-            ledger.record(connection, plan, outcome.counts, how=outcome.how, seconds=time.monotonic() - started)
+            outcome.wal_bytes = _wal_bytes(connection, before)
+            seconds = time.monotonic() - started
+            ledger.record(
+                connection, plan, outcome.counts, how=outcome.how, seconds=seconds, wal_bytes=outcome.wal_bytes
+            )
             plan.emit("ledger written", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(connection)
@@ -124,99 +162,9 @@ def _transact(
         _resolve(sessions, plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
-    after = _wal_position(connection)
-    outcome.wal_bytes = after - before if before is not None and after is not None else None
+    outcome.wal_bytes = _wal_bytes(connection, before)
     outcome.target_rows = _target_rows(connection, plan, outcome)
     return outcome
-
-
-def _change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None:
-    if schema.shape(connection, plan) != shape:
-        raise LostRace("the table changed while rows were staged", table=plan.target.name, partition=plan.partition)
-    again = next((manifest for manifest in plan.manifests if manifest.mode != "append"), None)
-    if again and not shape.key and plan.delete_missing is None and not shape.created and plan.expected_seq:
-        raise ConfigError(
-            f"manifest {again.seq} reads rows again ({again.mode}), and without a key they would be there twice",
-            table=plan.target.name,
-            partition=plan.partition,
-            fix="declare a key, or use load: replace",
-        )
-    for change in shape.changes:
-        connection.execute(change)
-    if shape.key_index is not None and not shape.created:
-        try:
-            connection.execute(shape.key_index)
-        except psycopg.errors.UniqueViolation:
-            raise SchemaChanged(
-                f"the table has no unique index on the key ({', '.join(plan.key)}), and rows that share a key",
-                table=plan.target.name,
-                fix="remove the duplicates, or declare the right key",
-            ) from None
-
-
-def _write(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged: Staging | None) -> _Outcome:
-    counts = {manifest.seq: Counts() for manifest in plan.manifests}
-    if staged is None:
-        outcome = _copy(connection, plan, shape, counts)
-    elif shape.key:
-        outcome = _merge(connection, plan, shape, staged, counts)
-    else:
-        outcome = _multiset(connection, plan, shape, staged, counts)
-    if shape.created:
-        _finish_table(connection, plan, shape)
-    return outcome
-
-
-def _copy(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, counts: dict[int, Counts]) -> _Outcome:
-    copied = staging.copy_into_target(connection, plan, shape)
-    for seq, rows in copied.rows.items():
-        counts[seq].rows_in = counts[seq].inserted = rows
-    return _Outcome("copy", counts, copied.copied, in_target=copied.copied, created=shape.created)
-
-
-def _merge(
-    connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged: Staging, counts: dict[int, Counts]
-) -> _Outcome:
-    rule, last = plan.delete_missing, counts[plan.manifests[-1].seq]
-    _count_in(staged, counts)
-    if rule is not None:
-        missing = Missing(connection, plan, shape, staged, rule)
-        missing.drop_overtaken(counts)
-        last.deleted = 0 if shape.created else missing.delete()
-    only_new = plan.load == "append" and all(manifest.mode == "append" for manifest in plan.manifests)
-    in_target = Merge(connection, plan, shape, staged, only_new).run(counts)
-    return _Outcome("diff" if rule else "merge", counts, staged.copied, in_target, shape.created)
-
-
-def _multiset(
-    connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged: Staging, counts: dict[int, Counts]
-) -> _Outcome:
-    rule, last = plan.delete_missing, counts[plan.manifests[-1].seq]
-    _count_in(staged, counts)
-    rows = Multiset(connection, plan, shape, staged)
-    if rule is None:
-        return _Outcome("append", counts, staged.copied, rows.append(counts), shape.created)
-    Missing(connection, plan, shape, staged, rule).drop_overtaken(counts)
-    last.deleted = rows.replace(rule, counts)
-    in_target = sum(count.inserted + count.unchanged for count in counts.values())
-    return _Outcome("diff", counts, staged.copied, in_target, shape.created)
-
-
-def _count_in(staged: Staging, counts: dict[int, Counts]) -> None:
-    for seq, rows in staged.rows.items():
-        counts[seq].rows_in = rows
-
-
-def _finish_table(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None:
-    """Key and indexes of a new table, after its rows."""
-    try:
-        if shape.key_index is not None:
-            connection.execute(shape.key_index)
-        indexes.create_in_transaction(connection, plan.target, plan.indexes)
-    except psycopg.errors.UniqueViolation as error:
-        if error.diag.constraint_name and error.diag.constraint_name.endswith("_pkey"):
-            raise _DuplicateKeys from None
-        raise
 
 
 def _resolve(sessions: Sessions, plan: LoadPlan, unknown: CommitUnknown) -> None:
@@ -260,7 +208,13 @@ def _wal_position(connection: psycopg.Connection) -> int | None:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def _target_rows(connection: psycopg.Connection, plan: LoadPlan, outcome: _Outcome) -> int | None:
+def _wal_bytes(connection: psycopg.Connection, before: int | None) -> int | None:
+    """WAL written since `before`; None where the role may not ask, which must not end a transaction."""
+    after = None if before is None else _wal_position(connection)
+    return None if before is None or after is None else after - before
+
+
+def _target_rows(connection: psycopg.Connection, plan: LoadPlan, outcome: Outcome) -> int | None:
     if outcome.created:
         return sum(count.inserted for count in outcome.counts.values())
     row = connection.execute(
@@ -271,7 +225,7 @@ def _target_rows(connection: psycopg.Connection, plan: LoadPlan, outcome: _Outco
     return row[0] if row else None
 
 
-def _report(plan: LoadPlan, outcome: _Outcome, seconds: float) -> LoadReport:
+def _report(plan: LoadPlan, outcome: Outcome, seconds: float) -> LoadReport:
     counts = outcome.counts.values()
     rows = sum(count.rows_in for count in counts)
     named = sum(live.file.rows for live in plan.files)
@@ -295,6 +249,7 @@ def _report(plan: LoadPlan, outcome: _Outcome, seconds: float) -> LoadReport:
         seq=plan.manifests[-1].seq,
         target_rows_estimate=outcome.target_rows,
         how=outcome.how,
+        refresh_reason=outcome.why,
         columns=plan.columns,
         checks=[
             CheckResult(

@@ -66,12 +66,17 @@ class Merge:
     staging: Staging
     only_new: bool = False
 
-    def run(self, counts: dict[int, Counts]) -> int:
-        """Deduplicate, classify, write, verify. Adds to `counts`; returns how many staged keys the target has.
+    def classify(self, counts: dict[int, Counts]) -> tuple[int, int, int]:
+        """Deduplicate, and find what has to be written: (rows new, rows changed, rows to leave). Adds to `counts`.
 
-        Raises AssertionFailed if a staged key is NULL, or is not in the target at its version or a newer one."""
-        self._deduplicate(counts)
-        inserted, updated, kept = self._classify(counts)
+        Raises AssertionFailed if a staged key is NULL."""
+        self.deduplicate(counts)
+        return self._classify(counts)
+
+    def write(self, inserted: int, updated: int, kept: int) -> int:
+        """Write what `classify` found, and verify; how many staged keys the target has.
+
+        Raises AssertionFailed if one is not in the target at its version or a newer one."""
         if not inserted + updated:
             return kept
         written = self.connection.execute(self._write(kept)).rowcount
@@ -79,7 +84,7 @@ class Merge:
             raise self._swallowed(inserted + updated - written)
         return kept + self._verify(kept)
 
-    def _deduplicate(self, counts: dict[int, Counts]) -> None:
+    def deduplicate(self, counts: dict[int, Counts]) -> None:
         row = self.connection.execute(self._sql(DUPLICATES_SQL)).fetchone()
         assert row is not None
         duplicates, without_key = row

@@ -19,9 +19,11 @@ SELECT source, count(*) FROM gone GROUP BY source
 """
 
 COUNT_SQL = """
-SELECT count(*), count(*) FILTER (WHERE t.{captured_at} <= {at} AND {not_staged})
-FROM {table} t WHERE t.{deleted_at} IS NULL {scope}
+SELECT (SELECT count(*) FROM {table} t WHERE t.{deleted_at} IS NULL {scope}),
+    (SELECT count(*) FROM {table} t
+     WHERE t.{deleted_at} IS NULL AND t.{captured_at} <= {at} {scope} AND {not_staged})
 """
+"""Twice over the table: in a FILTER the planner cannot make NOT EXISTS an anti-join (200,000 rows took minutes)."""
 
 DELETE_SQL = """
 DELETE FROM {table} t WHERE t.{deleted_at} IS NULL AND t.{captured_at} <= {at} {scope} AND {not_staged}
@@ -45,14 +47,16 @@ class Missing:
         for source, number in self.connection.execute(self._query(OVERTAKEN_SQL, "s")):
             counts[self.staging.sources[source]].stale += number
 
-    def delete(self) -> int:
-        """Delete what is missing; the number of rows. Raises RefusedByGuard before anything is deleted."""
+    def count(self) -> tuple[int, int]:
+        """(rows in the range now, rows of them that are missing). Raises RefusedByGuard before anything is deleted."""
         row = self.connection.execute(self._query(COUNT_SQL, "t")).fetchone()
         assert row is not None
         present, missing = row
         guard(self.plan, self.rule, present=present, missing=missing)
-        if not missing:
-            return 0
+        return present, missing
+
+    def delete(self) -> int:
+        """Delete what is missing; the number of rows."""
         return self.connection.execute(self._query(DELETE_SQL, "t")).rowcount
 
     def _query(self, query: str, alias: str) -> sql.Composed:

@@ -61,8 +61,10 @@ class Multiset:
             counts[seq].inserted += number
         return inserted
 
-    def replace(self, rule: DeleteMissing, counts: dict[int, Counts]) -> int:
-        """Delete the rows that were not read and insert those that are new; equal rows stay. Returns rows deleted."""
+    def compare(self, rule: DeleteMissing, counts: dict[int, Counts]) -> tuple[int, int, int]:
+        """(rows that were not read, rows that are new, rows in the range now). Adds to `counts`.
+
+        Raises RefusedByGuard before anything is deleted."""
         self.connection.execute(self._sql(DIFF_SQL, scope=scope(rule, "t"), at=sql.Literal(rule.captured_at)))
         new = surplus = same = 0
         for source, is_new, number in self.connection.execute(self._sql(COUNT_SQL)):
@@ -77,13 +79,16 @@ class Multiset:
                 count.unchanged += number
                 same += number
         guard(self.plan, rule, present=surplus + same, missing=surplus)
+        return surplus, new, surplus + same
+
+    def replace(self, surplus: int, new: int) -> None:
+        """Delete what was not read and insert what is new, as `compare` found them; equal rows stay."""
         if surplus:
             self.connection.execute(self._sql(DELETE_SQL))
         if new:
             inserted = self._insert(ONLY_NEW_SQL)
             if inserted != new:
                 raise self._swallowed(new - inserted)
-        return surplus
 
     def _insert(self, only: str) -> int:
         return self.connection.execute(self._sql(INSERT_SQL, only=self._sql(only))).rowcount
