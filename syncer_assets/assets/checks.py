@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from .bloat import BLOAT, build_bloat_check
 from .checksum import CHECKSUM, build_checksum_check
 from .freshness import FRESHNESS, build_freshness_checks
 from .table import SyncedTable
 
-__all__ = ["CHECKSUM", "FRESHNESS", "build_checks", "checks_of"]
+__all__ = ["BLOAT", "CHECKSUM", "FRESHNESS", "build_checks", "checks_of"]
 
 
 def build_checks(name: str, tables: Sequence[SyncedTable]) -> list[dg.AssetChecksDefinition]:
-    """The checks of a component's tables: `checksum` a step each, `freshness` one step for all."""
+    """The checks of a component's tables: `checksum` and `bloat` a step each, `freshness` one step for all."""
     freshness = [build_freshness_checks(f"{FRESHNESS}__{name}", tables)] if tables else []
-    return [*(build_checksum_check(table) for table in tables), *freshness]
+    own = [check for table in tables for check in (build_checksum_check(table), build_bloat_check(table))]
+    return [*own, *freshness]
 
 
 def checks_of(table: SyncedTable) -> list[dg.AssetChecksDefinition]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from .inline_checks import lake_check_specs, warehouse_check_specs
+from .maintenance import maintenance_check_specs
 from .partitions import dagster_partition
 from .run_config import ASKED_TAG
 from .table import SyncedTable
@@ -40,7 +41,7 @@ def table_request(table: SyncedTable, partition: str, moment: str) -> dg.RunRequ
         run_key=f"{table.lake_key.to_user_string()}:{partition}:{moment}",
         partition_key=dagster_partition(table, partition),
         asset_selection=[table.lake_key, table.warehouse_key, table.maintenance_key],
-        asset_check_keys=_inline_checks(table),
+        asset_check_keys=[*_inline_checks(table), *(check.key for check in maintenance_check_specs(table))],
         tags={ASKED_TAG: "false", **request_tags(table, partition)},
     )
 

@@ -1,13 +1,14 @@
 """A table as the asset factories take it: what the engine needs, and what Dagster shows."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import dagster as dg
 
 from .. import __version__
 from ..model.table import TableSpec, Target
+from ..model.upkeep import RepairWindow, Upkeep
 from ..resources.lake import LAKE_RESOURCE
 from ..resources.source import source_resource
 from ..resources.warehouse import warehouse_resource
@@ -43,6 +44,9 @@ class SyncedTable:
     freshness: timedelta | None = None
     schedule: Cron | None = None
     checksum: Cron | None = None
+    bloat: Cron | None = None
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    repair_window: RepairWindow | None = None
 
     @property
     def source_key(self) -> dg.AssetKey:

@@ -7,6 +7,7 @@ from ..assets.names import python_name
 from ..model.errors import ConfigError
 from .entries import TableEntry, names
 from .problems import Problem, did_you_mean
+from .upkeep_entries import BloatEntry
 
 if TYPE_CHECKING:
     from .connections import Connections
@@ -61,6 +62,7 @@ def table_problems(
     if sync.group and python_name(sync.group) != sync.group:
         problems.append(Problem(("group",), f"{sync.group!r} cannot be a group", "use letters, digits and _"))
     problems += _owner_problems((), sync.owners or [], None)
+    problems += _bloat_problems((), sync.bloat, None)
     for number, entry in enumerate(sync.tables):
         problems += _entry_problems(("tables", number), entry)
     return problems + list(_clashes(sync, syncs))
@@ -80,6 +82,14 @@ def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Proble
             "rows without a cursor are read each time, and `load: append` doubles them",
             "use `load: upsert`",
         )
+    if entry.strategy == "range" and len(cursor) != 1:
+        yield problem(
+            "strategy", "`strategy: range` needs one integer cursor", "name one, or use `strategy: keyset` or `auto`"
+        )
+    if entry.workers > 1 and len(cursor) != 1:
+        yield problem("workers", "several workers need one integer cursor", "name one, or remove `workers`")
+    if entry.files.min_rows and entry.files.max_rows and entry.files.min_rows > entry.files.max_rows:
+        yield problem("files.min_rows", "`min_rows` is above `max_rows`", "make it smaller")
     for field in ("name", "group"):
         value = getattr(entry, field)
         if value and python_name(value) != value:
@@ -99,10 +109,21 @@ def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Proble
         if columns.include and name not in columns.include:
             yield problem("columns.include", f"the key column {name!r} is left out", "include it")
     for index in entry.indexes:
+        if bool(index.columns) == bool(index.expression):
+            yield problem("indexes", "an index needs either `columns` or an `expression`", "write one of the two")
         for name in index.columns:
             if name in columns.exclude:
                 yield problem("indexes", f"the indexed column {name!r} is excluded", "index another column")
+    yield from _bloat_problems(path, entry.bloat, table)
     yield from _partition_problems(path, entry, cursor)
+
+
+def _bloat_problems(
+    path: tuple[str | int, ...], bloat: str | BloatEntry | None, table: str | None
+) -> Iterator[Problem]:
+    if isinstance(bloat, BloatEntry) and not bloat.is_in_order():
+        fix = "write warn <= act <= error, in percent and in mb (30/100, 50/100, 70/1024 unless they are written)"
+        yield Problem((*path, "bloat"), "a level of `bloat` is reached before a lower one", fix, table)
 
 
 def _partition_problems(path: tuple[str, int], entry: TableEntry, cursor: tuple[str, ...]) -> Iterator[Problem]:

@@ -15,9 +15,11 @@ from ..assets.source_table import build_source_table
 from ..assets.table import SyncedTable
 from ..assets.warehouse import build_warehouse_asset
 from ..model.table import Target
+from ..model.upkeep import Upkeep
 from .connections import Connections
 from .entries import ScheduleEntry, TableEntry, cron_of
 from .fields import CronExpression, Duration, parse_duration
+from .upkeep_entries import BloatEntry, RepairEntry, bloat_of, cron_of_bloat
 
 
 class TableSync(dg.Component, dg.Resolvable, dg.Model):
@@ -54,6 +56,10 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
     checksum: CronExpression | ScheduleEntry | None = Field(
         default=None, description="When the check `checksum` runs, for tables that do not say it themselves."
     )
+    bloat: CronExpression | BloatEntry | None = Field(
+        default=None, description="When the check `bloat` runs and from which levels on it tells, likewise."
+    )
+    repair: RepairEntry | None = Field(default=None, description="When bloated indexes are rebuilt, likewise.")
     freshness: Duration | None = Field(default=None, description="The lag that the check `freshness` allows, likewise.")
     group: str | None = Field(default=None, description="The asset group in the UI, likewise; the source's name.")
     owners: list[str] | None = Field(default=None, description="Owners of the assets, likewise.")
@@ -116,6 +122,7 @@ def synced_tables_of(sync: TableSync, connections: Connections, syncs: Sequence[
     for entry in sync.tables:
         spec = entry.to_spec(sync.source)
         freshness = entry.freshness or sync.freshness
+        bloat, repair = bloat_of(entry.bloat or sync.bloat), entry.repair or sync.repair or RepairEntry()
         tables.append(
             SyncedTable(
                 name=entry.name or names[entry.table],
@@ -130,6 +137,9 @@ def synced_tables_of(sync: TableSync, connections: Connections, syncs: Sequence[
                 freshness=parse_duration(freshness) if freshness else None,
                 schedule=cron_of(entry.schedule or sync.schedule),
                 checksum=cron_of(entry.checksum or sync.checksum),
+                bloat=cron_of_bloat(bloat),
+                upkeep=Upkeep(spec.indexes, entry.storage.to_storage(), bloat.to_limits(), repair.to_limits()),
+                repair_window=repair.to_window(),
             )
         )
     return tables

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from ..model.columns import Column
 from ..model.manifest import DataFile, Manifest
 from ..model.marks import Scalar
 from ..model.report import CheckResult, Emit, LoadReport
-from ..model.table import IndexSpec, Load, Target
+from ..model.table import IndexSpec, Load, RefreshSettings, Target
+from ..model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
 
 CAPTURED_AT = "_syncer_captured_at"
 DELETED_AT = "_syncer_deleted_at"
@@ -32,7 +33,11 @@ class Watermark:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One manifest that was loaded, as the ledger has it."""
+    """One manifest that was loaded, as the ledger has it.
+
+    `seconds`, `copies` and `wal_bytes` are those of a whole load, told with its last manifest; the manifests of one
+    load have the same `loaded_at`. None: not told here, or by the release that loaded it.
+    """
 
     partition: str
     seq: int
@@ -47,6 +52,11 @@ class LedgerRow:
     rows_deleted: int
     run_id: str
     loaded_at: datetime
+    seconds: float | None = None
+    bytes: int | None = None
+    files: int | None = None
+    copies: int | None = None
+    wal_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class LoadPlan:
     superseded: dict[int, int]
     open_file: Callable[[DataFile], AbstractContextManager[Iterator[pa.RecordBatch]]]
     delete_missing: DeleteMissing | None = None
+    refresh: RefreshSettings = field(default_factory=RefreshSettings)
     schema_changes: str = "evolve"
     indexes: tuple[IndexSpec, ...] = ()
     run_id: str = ""
@@ -162,12 +173,14 @@ class Warehouse(Protocol):
         """The row hash of each key (as canonical text) in the buckets `only`, tombstones left out."""
         ...
 
-    def maintain(self, target: Target, *, emit: Emit) -> dict[str, float | int | str]:
-        """ANALYZE, and what the catalogue tells: size_bytes, live and dead tuples, last_analyze."""
+    def maintain(self, target: Target, upkeep: Upkeep, request: MaintenanceRequest, *, emit: Emit) -> MaintenanceReport:
+        """Bring the table into the declared shape: indexes, storage, ANALYZE; in a repair VACUUM and REINDEX, too.
+
+        Raises DbError where the server did not do what it was told, though it said so."""
         ...
 
-    def create_indexes(self, target: Target, indexes: Sequence[IndexSpec], *, emit: Emit) -> list[str]:
-        """Create the declared indexes that are missing, CONCURRENTLY. The names of those created."""
+    def bloat(self, target: Target, limits: BloatLimits) -> BloatReport:
+        """How much a rebuild of the table's heap and of its indexes would give back. Changes nothing."""
         ...
 
     def doctor(self) -> list[CheckResult]:

@@ -101,7 +101,7 @@ def test_a_deployment_knows_its_tables(tmp_path: Path) -> None:
     assert keys == [orders.lake_key, orders.warehouse_key, orders.maintenance_key]
     assert [asset.key for asset in deployment.assets(orders, maintenance=False)] == keys[:2]
     names = {key.name for checks in deployment.checks(orders) for key in checks.check_keys}
-    assert names == {"checksum", "freshness"}
+    assert names == {"bloat", "checksum", "freshness"}
 
 
 def test_connections_load_before_there_is_a_table(tmp_path: Path) -> None:

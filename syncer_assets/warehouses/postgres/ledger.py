@@ -19,8 +19,9 @@ LOCK_KEY = 7092217064
 
 RECORD_SQL = """
 INSERT INTO _syncer.loads (target_name, partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted,
-    rows_updated, rows_unchanged, rows_stale, rows_deduplicated, rows_deleted, how, seconds, run_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    rows_updated, rows_unchanged, rows_stale, rows_deduplicated, rows_deleted, how, seconds, bytes, files, copies,
+    wal_bytes, run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 """
 
 ADVANCE_SQL = """
@@ -40,10 +41,12 @@ WHERE target_name = $1
 
 LEDGER_SQL = """
 SELECT partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted, rows_updated, rows_unchanged,
-    rows_stale, rows_deduplicated, rows_deleted, run_id, loaded_at
+    rows_stale, rows_deduplicated, rows_deleted, run_id, loaded_at, seconds, {}
 FROM _syncer.loads WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2)
 ORDER BY partition_key, seq
 """
+FIGURES = "bytes, files, copies, wal_bytes"
+"""Columns of `_syncer.loads` that a ledger of an earlier release lacks until the next load adds them."""
 
 
 @dataclass
@@ -129,7 +132,8 @@ def rows(connection: psycopg.Connection, target: Target, partition: str | None =
     """The manifests that were loaded."""
     if not _exists(connection):
         return []
-    return [LedgerRow(*row) for row in connection.execute(LEDGER_SQL, (target.name, partition))]
+    query = LEDGER_SQL.format(FIGURES if _has_figures(connection) else "NULL, NULL, NULL, NULL")
+    return [LedgerRow(*row) for row in connection.execute(query.encode(), (target.name, partition))]
 
 
 def has_loads(connection: psycopg.Connection, target: Target) -> bool:
@@ -187,15 +191,25 @@ def check_table(connection: psycopg.Connection, plan: LoadPlan) -> None:
 
 
 def record(
-    connection: psycopg.Connection, plan: LoadPlan, counts: dict[int, Counts], *, how: str, seconds: float
+    connection: psycopg.Connection,
+    plan: LoadPlan,
+    counts: dict[int, Counts],
+    *,
+    how: str,
+    seconds: float,
+    wal_bytes: int | None,
 ) -> None:
-    """One row a manifest, the marks of the last one, the table's OID. `seconds` are told with the last manifest."""
+    """One row a manifest, the marks of the last one, the table's OID.
+
+    What the load took as a whole (`seconds`, COPYs, `wal_bytes` up to here) is told with the last manifest.
+    """
     last = plan.manifests[-1]
+    whole = (seconds, 1 if plan.files else 0, wal_bytes)
     with connection.cursor() as cursor:
         cursor.executemany(
             RECORD_SQL,
             [
-                _record(plan, manifest, counts[manifest.seq], how, seconds if manifest is last else None)
+                _record(plan, manifest, counts[manifest.seq], how, whole if manifest is last else (None, None, None))
                 for manifest in plan.manifests
             ],
         )
@@ -229,11 +243,19 @@ def was_committed(connection: psycopg.Connection, plan: LoadPlan) -> bool:
     return row is not None
 
 
-def _record(plan: LoadPlan, manifest: Manifest, counts: Counts, how: str, seconds: float | None) -> tuple:
+def _record(
+    plan: LoadPlan,
+    manifest: Manifest,
+    counts: Counts,
+    how: str,
+    whole: tuple[float | None, int | None, int | None],
+) -> tuple:
+    seconds, copies, wal_bytes = whole
+    files = [live.file for live in plan.files if live.seq == manifest.seq]
     return (
         *(plan.target.name, plan.partition, manifest.seq, plan.superseded.get(manifest.seq), manifest.sha256),
         *(counts.rows_in, counts.inserted, counts.updated, counts.unchanged, counts.stale, counts.deduplicated),
-        *(counts.deleted, how, seconds, plan.run_id),
+        *(counts.deleted, how, seconds, sum(file.bytes for file in files), len(files), copies, wal_bytes, plan.run_id),
     )
 
 
@@ -246,10 +268,18 @@ def _exists(connection: psycopg.Connection) -> bool:
     return bool(row and row[0])
 
 
+def _has_figures(connection: psycopg.Connection) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_syncer.loads')"
+        " AND attname = 'wal_bytes' AND NOT attisdropped)"
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def _create(connection: psycopg.Connection, target: Target) -> None:
     for schema in ("_syncer", target.schema):
         catalog.create_schema(connection, schema)
-    if not _exists(connection):
+    if not _has_figures(connection):
         connection.execute(TABLES_SQL.encode())
 
 

@@ -30,8 +30,18 @@ CREATE TABLE IF NOT EXISTS _syncer.loads (
     rows_deleted      bigint NOT NULL DEFAULT 0,
     how               text NOT NULL,
     seconds           double precision,
+    bytes             bigint,
+    files             integer,
+    copies            integer,
+    wal_bytes         bigint,
     run_id            text NOT NULL,
     loaded_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (target_name, partition_key, seq),
     CHECK (rows_in = rows_inserted + rows_updated + rows_unchanged + rows_stale + rows_deduplicated)
 );
+-- what a ledger of an earlier release lacks
+ALTER TABLE _syncer.loads
+    ADD COLUMN IF NOT EXISTS bytes     bigint,
+    ADD COLUMN IF NOT EXISTS files     integer,
+    ADD COLUMN IF NOT EXISTS copies    integer,
+    ADD COLUMN IF NOT EXISTS wal_bytes bigint;

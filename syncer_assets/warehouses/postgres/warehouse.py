@@ -8,10 +8,10 @@ import psycopg
 from ...model.columns import Column
 from ...model.errors import DbError
 from ...model.report import CheckResult, Emit, LoadReport
-from ...model.table import IndexSpec, Target
+from ...model.table import Target
+from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
 from ..base import LedgerRow, LoadPlan, TargetColumn, Watermark
-from . import catalog, checksum, doctor, ledger, maintain
-from .indexes import create_concurrently
+from . import bloat, catalog, checksum, doctor, ledger, maintain
 from .load import load
 from .session import Sessions
 
@@ -75,11 +75,16 @@ class PostgresWarehouse:
             target, lambda connection: checksum.key_hashes(connection, target, columns, key, buckets, only)
         )
 
-    def maintain(self, target: Target, *, emit: Emit) -> dict[str, float | int | str]:
-        return self._ask(target, lambda connection: maintain.maintain(connection, target, emit))
+    def maintain(self, target: Target, upkeep: Upkeep, request: MaintenanceRequest, *, emit: Emit) -> MaintenanceReport:
+        connection = self._sessions.open()
+        try:
+            with self._sessions.errors("load", target.name):
+                return maintain.maintain(connection, target, upkeep, request, emit)
+        finally:
+            connection.close()
 
-    def create_indexes(self, target: Target, indexes: Sequence[IndexSpec], *, emit: Emit) -> list[str]:
-        return self._ask(target, lambda connection: create_concurrently(connection, target, indexes, emit))
+    def bloat(self, target: Target, limits: BloatLimits) -> BloatReport:
+        return self._ask(target, lambda connection: bloat.bloat(connection, target, limits))
 
     def doctor(self) -> list[CheckResult]:
         return doctor.doctor(self._sessions)

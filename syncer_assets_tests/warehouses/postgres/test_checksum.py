@@ -126,7 +126,7 @@ def test_a_load_leaves_source_and_target_with_one_checksum(orders: Loads, wareho
     warehouse_db.execute(
         "CREATE TABLE source AS SELECT id, status, amount, n, t FROM shop.orders; UPDATE source SET n = trim_scale(n)"
     )
-    types = [(c.name, contract.canonical_type(c, "postgres")) for c in orders.columns]
+    types = [(c.name, contract.canonical_type(c)) for c in orders.columns]
     with warehouse_db.connect() as connection:
         there = sums(connection, types, 16)
     here = orders.warehouse.checksum(orders.target, orders.columns, ["id"], 16)

@@ -412,3 +412,31 @@ class TestIdentity:
 def test_captured_at_is_kept_to_the_microsecond(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(1, "a")], captured=0.123457)
     assert warehouse_db.scalar("SELECT _syncer_captured_at FROM shop.orders") == at(0.123457)
+
+
+def test_the_ledger_has_what_a_load_took(orders: Loads) -> None:
+    """Bytes and files a manifest; seconds, COPYs and WAL with the last one of the load."""
+    plan = orders.plan([Extraction([(1, "a"), (2, "a")]), Extraction([(3, "b")])])
+    report = orders.warehouse.load(plan)
+    first, last = orders.warehouse.ledger(orders.target)
+    assert (first.files, last.files) == (1, 1)
+    assert [first.bytes, last.bytes] == [live.file.bytes for live in plan.files]
+    assert (first.seconds, first.copies, first.wal_bytes) == (None, None, None)
+    assert last.seconds is not None and 0 < last.seconds <= report.seconds
+    assert last.copies == 1
+    assert last.wal_bytes is not None and report.wal_bytes is not None and 0 < last.wal_bytes <= report.wal_bytes
+    orders.load_all([Extraction([])])
+    nothing = orders.warehouse.ledger(orders.target)[-1]
+    assert (nothing.files, nothing.bytes, nothing.copies) == (0, 0, 0)
+
+
+def test_a_ledger_of_an_earlier_release_is_read_and_then_extended(orders: Loads, warehouse_db: Database) -> None:
+    orders.load([(1, "a")])
+    for column in ("bytes", "files", "copies", "wal_bytes"):
+        warehouse_db.execute(f"ALTER TABLE _syncer.loads DROP COLUMN {column}")
+    (old,) = orders.warehouse.ledger(orders.target)
+    assert (old.rows_in, old.bytes, old.copies) == (1, None, None)
+    orders.register()
+    orders.load([(2, "b")])
+    old, new = orders.warehouse.ledger(orders.target)
+    assert (old.bytes, old.copies, new.copies) == (None, None, 1)
