@@ -6,13 +6,14 @@ PORT ?= 3000
 BIN := .venv/bin
 READY := .venv/ready
 HOME_FOLDER := .dagster_home
+PEERS := build/bench/peers
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 
-.PHONY: help setup demo dev test lint constraints clean
+.PHONY: help setup demo dev test bench lint constraints clean
 
 help: ## print this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -28,6 +29,9 @@ dev: $(READY) $(HOME_FOLDER) ## serve the UI on the shipped definitions, PORT=30
 
 test: $(READY) ## run all tests; ARGS="-k name"
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY) $(PEERS)/ready ## our engine and its peers in turn, against the targets; ARGS="--scale 0.02 --runs 1 --only sparse --no-peers"
+	SYNCER_BENCH_PEERS=$(PEERS) $(BIN)/python -m syncer_assets_tests.benchmarks $(ARGS)
 
 lint: $(READY) ## ruff, pyright, and Dagster's check of the shipped YAML
 	$(BIN)/ruff check .
@@ -53,6 +57,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
 	@touch $(READY)
+
+# The peers, and the generator of the data, have dependencies of their own, which the project's venv is to be free of.
+$(PEERS)/ready: syncer_assets_tests/benchmarks/peers.txt
+	test -x $(PEERS)/bin/pip || "$(PYTHON)" -m venv --clear $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement syncer_assets_tests/benchmarks/peers.txt
+	@touch $(PEERS)/ready
 
 # Webserver and daemon would race to create the tables of a new instance.
 $(HOME_FOLDER): $(READY)
