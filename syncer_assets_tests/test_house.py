@@ -24,12 +24,14 @@ FLOORS = {
 NO_DAGSTER = ("model", "drivers", "sources", "warehouses", "sync")
 HEAVY = {
     "boto3",
+    "connectorx",
     "duckdb",
     "obstore",
     "pandas",
     "pgpq",
     "polars",
     "psycopg",
+    "pymysql",
     "snowflake.connector",
     "dagster_snowflake",
 }
@@ -79,7 +81,7 @@ def test_the_engine_works_where_dagster_is_not_installed() -> None:
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "import syncer_assets.sync, syncer_assets.sources.registry, syncer_assets.warehouses.registry\n"
-        "import syncer_assets.warehouses.postgres, syncer_assets.sources.postgres\n"
+        "import syncer_assets.warehouses.postgres, syncer_assets.sources.postgres, syncer_assets.sources.mysql\n"
         "assert not any(name.startswith('dagster') for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

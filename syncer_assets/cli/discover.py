@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def _discover(
             "key": proposal.spec.key,
             "cursor": proposal.spec.cursor,
             "load": proposal.spec.load,
-            "warnings": proposal.warnings,
+            "warnings": [asdict(risk) for risk in proposal.warnings],
             **({"refused": proposal.refused} if proposal.refused else {}),
         }
         for proposal in proposals

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 from .. import __version__
 from ..model.errors import SyncError
-from . import adopt, demo, discover, doctor, plan, reconcile, run, status, watermarks
+from . import adopt, demo, discover, doctor, plan, reconcile, report, run, status, watermarks
 from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Outcome, UsageError
 from .redact import redact
 from .screen import Screen
 
-COMMANDS = (demo, run, discover, plan, status, watermarks, doctor, reconcile, adopt)
+COMMANDS = (demo, run, discover, plan, status, watermarks, report, doctor, reconcile, adopt)
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -70,9 +70,13 @@ def _show(table: "SyncedTable", planned: "TablePlan", screen: Screen, *, whole: 
         first = planned.partitions[0]
         screen.line(f"  first query, by {first.access}:")
         screen.line(f"    {first.sql}", style="dim")
+        screen.line(f"  {first.strategy}: {first.strategy_reason}")
+        readers = f", {first.workers} readers" if first.workers > 1 else ""
+        seconds = "" if first.seconds is None else f"; about {sum(p.seconds or 0 for p in planned.partitions):.0f} s"
+        screen.line(f"  {first.size_class}{readers}: {first.size_reason}{seconds}")
     _show_types(planned, screen, whole=whole)
     for risk in planned.risks:
-        screen.line(f"  ! {risk}", style="yellow")
+        screen.line(f"  ! {risk.text}", style="yellow")
     screen.line()
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from ..model.errors import ConfigError, DbError
 from ..model.marks import TIME_KINDS, CursorColumn, Scalar
 from ..model.partition import Every, PartitionScheme
+from ..model.risk import Risk, RiskName
 from ..model.table import TableSpec
 from ..sources.base import Read, Source, SourceColumn, TableFacts
 from .rules import resolve
@@ -30,6 +31,7 @@ BIG_ROWS = 5_000_000
 PARTITION_ROWS = 10_000_000
 PARTITIONS_MOST = 300
 SLACK = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Proposal:
     spec: TableSpec
     rows: int
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Risk, ...] = ()
     refused: str | None = None
 
 
@@ -61,7 +63,7 @@ def propose(source: Source, table: str) -> Proposal:
     try:
         facts = source.describe(table)
         if not facts.can_select:
-            return Proposal(spec, -1, refused=f"the role may not read it: GRANT SELECT ON {table}")
+            return Proposal(spec, -1, refused=f"the role may not read it: {source.advice.grant_select(table)}")
         if not facts.columns:
             return Proposal(spec, -1, refused="it has no columns")
         return _Finding(source, facts).proposal()
@@ -75,7 +77,7 @@ class _Finding:
     def __init__(self, source: Source, facts: TableFacts):
         self.source, self.facts = source, facts
         self.notes: list[str] = []
-        self.warnings: list[str] = []
+        self.warnings: list[Risk] = []
         self.rows = self._rows()
         self.key = facts.primary_key or (facts.unique_keys[0] if facts.unique_keys else ())
 
@@ -87,8 +89,9 @@ class _Finding:
         if column is not None:
             spec = self._with_cursor(spec, column, finds_updates)
         elif self.rows > SMALL_ROWS:
-            self.warnings.append(
-                f"no cursor was found, so all {self.rows:,} rows are read each time; an indexed updated_at would help"
+            self._warn(
+                "no_cursor",
+                f"no cursor was found, so all {self.rows:,} rows are read each time; an indexed updated_at would help",
             )
         self._note_types(spec)
         resolve(spec, self.facts)
@@ -111,27 +114,26 @@ class _Finding:
         name = column.column.name
         spec = replace(spec, cursor=(name,), load="upsert" if self.key else "append")
         if not finds_updates:
-            self.warnings.append(f"{name} finds inserts only: updates and deletes are left to `syncer reconcile`")
+            self._warn("inserts_only", f"{name} finds inserts only: updates and deletes are left to `syncer reconcile`")
         if not self._is_indexed(name) and self.rows <= SMALL_ROWS:
             self.notes.append("no index on the cursor: each sync sorts the table, which is small")
         elif not self._is_indexed(name):
-            wanted = ", ".join((name, *(k for k in self.key if k != name)))
-            self.warnings.append(
-                f"no index on the cursor, each sync sorts the table: "
-                f"CREATE INDEX CONCURRENTLY ON {self.facts.table} ({wanted})"
-            )
+            wanted = self.source.advice.create_index(self.facts.table, [name, *(k for k in self.key if k != name)])
+            self._warn("cursor_without_index", f"no index on the cursor, each sync sorts the table: {wanted}")
         if column.cursor_kind == "timestamp":
             spec = replace(spec, cursor_zone="UTC")
-            self.warnings.append(f"{name} has no time zone: if its values are not in UTC, name the zone they are in")
+            text = f"{name} has no time zone: if its values are not in UTC, name the zone they are in"
+            self._warn("cursor_without_zone", text)
         if column.column.nullable:
             spec = self._with_null_cursor(spec, name)
         return self._with_facts_of_cursor(spec, column)
 
     def _with_null_cursor(self, spec: TableSpec, name: str) -> TableSpec:
         if spec.load == "append":
-            self.warnings.append(f"{name} may be NULL: a row without it stops the sync")
+            self._warn("cursor_nullable", f"{name} may be NULL: a row without it stops the sync")
             return spec
-        self.warnings.append(f"{name} may be NULL: rows without it are read each time; NOT NULL would spare that")
+        text = f"{name} may be NULL: rows without it are read each time; NOT NULL would spare that"
+        self._warn("cursor_nullable", text)
         return replace(spec, null_cursor="include")
 
     def _with_facts_of_cursor(self, spec: TableSpec, column: SourceColumn) -> TableSpec:
@@ -139,15 +141,27 @@ class _Finding:
         order = resolve(spec, self.facts).order
         protection = self.source.protection(spec, self.facts, order)
         if not protection.protected:
-            self.warnings.append(f"late commits may be missed, `syncer reconcile` finds them: {protection.reason}")
+            text = f"late commits may be missed, `syncer reconcile` finds them: {protection.reason}"
+            self._warn(protection.risk, text)
         cheap = self._is_indexed(order[0].name) or self.rows <= SMALL_ROWS
         highest = self.source.maximum(spec.table, order[0]) if cheap else None
-        if isinstance(highest, datetime) and highest.tzinfo and highest > self.source.clock(spec.table) + SLACK:
-            self.warnings.append(f"{order[0].name} has values in the future, which are read again until they pass")
+        if isinstance(highest, datetime):
+            self._look_ahead(spec.table, order[0].name, highest)
         if self.rows <= BIG_ROWS or highest is None:
             return spec
         scheme = partitions_for(order[0], self._lowest(spec, column, order), highest, self.rows)
         return replace(spec, partitions=scheme) if scheme else spec
+
+    def _look_ahead(self, table: str, name: str, highest: datetime) -> None:
+        """A time without a zone that lies a little ahead of UTC tells that UTC is not its zone."""
+        ahead = (highest if highest.tzinfo else highest.replace(tzinfo=UTC)) - self.source.clock(table)
+        if ahead > SLACK:
+            text = f"{name} has values in the future, which are read again until they pass"
+            self._warn("cursor_in_future", text)
+        elif highest.tzinfo is None and ahead > CLOCKS_DIFFER:
+            hours = ahead.total_seconds() / 3600
+            text = f"{name} is {hours:.1f} h ahead of UTC, so UTC is not its zone: set `cursor_zone` to the right one"
+            self._warn("cursor_in_future", text)
 
     def _lowest(self, spec: TableSpec, column: SourceColumn, order: tuple[CursorColumn, ...]) -> Scalar | None:
         if order[0].kind == "integer":
@@ -158,18 +172,25 @@ class _Finding:
                 return batch.column(0)[0].as_py()
         return None
 
+    def _warn(self, name: RiskName, text: str) -> None:
+        self.warnings.append(Risk(name, text))
+
     def _best(self, names: re.Pattern[str]) -> SourceColumn | None:
-        """The time column of such a name: if there is a choice, an indexed one, with a zone, that is never NULL."""
+        """The time column of such a name: if there is a choice, an indexed one, with a zone, that is never NULL.
+
+        Where updates are looked for, one that the server itself keeps up comes first, whatever its name.
+        """
         found = [
             column
             for column in self.facts.columns
             if column.cursor_kind in ("timestamptz", "timestamp")
-            and names.fullmatch(column.column.name.lower().replace("_", ""))
+            and (names.fullmatch(column.column.name.lower().replace("_", "")) or (names is UPDATED and column.touched))
         ]
         return max(found, key=self._merit, default=None)
 
-    def _merit(self, column: SourceColumn) -> tuple[bool, bool, bool]:
+    def _merit(self, column: SourceColumn) -> tuple[bool, ...]:
         return (
+            column.touched,
             self._is_indexed(column.column.name),
             column.cursor_kind == "timestamptz",
             not column.column.nullable,
@@ -182,7 +203,7 @@ class _Finding:
         if self.key:
             self.notes.append("no primary key: the key is that of a unique index")
         else:
-            self.warnings.append("no primary key and no unique index: rows cannot be matched, only counted")
+            self._warn("no_key", "no primary key and no unique index: rows cannot be matched, only counted")
 
     def _note_types(self, spec: TableSpec) -> None:
         textual = [

@@ -33,7 +33,7 @@ def entry(proposal: Proposal) -> list[str]:
     spec = proposal.spec
     if proposal.refused is not None:
         return [f"# LEFT OUT {spec.table}: {proposal.refused}"]
-    comments = [f"about {proposal.rows:,} rows", *proposal.notes, *(f"CHECK {text}" for text in proposal.warnings)]
+    comments = [f"about {proposal.rows:,} rows", *proposal.notes, *(f"CHECK {risk.text}" for risk in proposal.warnings)]
     fields = [f"{name}: {value}" for name, value in _fields(spec)]
     return [
         *(line for comment in comments for line in _comment(comment)),

@@ -49,7 +49,7 @@ def examine_table(source: Source, spec: TableSpec) -> list[Finding]:
         return [Finding(about, "table", "error", str(error).removeprefix(f"{spec.table}: "))]
     how = f"{spec.load}, cursor {', '.join(spec.cursor)}" if spec.cursor else "read whole"
     fine = [Finding(about, "table", "ok", f"can be read ({how})")]
-    return fine if not found.risks else [Finding(about, "table", "warning", risk) for risk in found.risks]
+    return fine if not found.risks else [Finding(about, risk.name, "warning", risk.text) for risk in found.risks]
 
 
 def examine_warehouse(warehouse: Warehouse, targets: Sequence[Target]) -> list[Finding]:

@@ -1,26 +1,33 @@
 """What a run would do with a table: windows, chunks, SQL, files, types and risks. Nothing is written or read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..model.capture import Protection
 from ..model.columns import Column
 from ..model.manifest import Manifest
 from ..model.marks import Mark, is_below, show
 from ..model.partition import UNPARTITIONED
+from ..model.risk import Risk
 from ..model.table import TableSpec
+from ..sources.advice import Advice
 from ..sources.base import Read, Source, TableFacts
+from .density import PROBES_MOST, Density, estimate, remembered
+from .effort import predict_remaining_effort
 from .lake import Lake, Place
 from .pending import pending_of, table_keys
 from .rules import Resolved, resolve
+from .strategy import PARQUET_SHARE, choose, is_by_id
 
 MB = 1024 * 1024
-PARQUET_SHARE = 0.4
-"""Parquet with zstd against the size of the table on the server, its indexes included: a rough half of a half."""
 
 
 @dataclass(frozen=True)
 class PartitionPlan:
-    """One sync of one partition. `rows`, `chunks` and `files` are estimates; `low` None means from its start."""
+    """One sync of one partition. `rows`, `chunks`, `files` and `seconds` are estimates; `low` None: from its start.
+
+    `seconds` None: nothing was measured yet. `strategy` and `size_class` are how it would be read, with their reasons.
+    """
 
     partition: str
     reason: str
@@ -31,6 +38,12 @@ class PartitionPlan:
     files: int
     access: str
     sql: str
+    strategy: str
+    strategy_reason: str
+    size_class: str
+    size_reason: str
+    workers: int
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class TablePlan:
     proof: str
     partitions: tuple[PartitionPlan, ...]
     columns: tuple[TypePlan, ...]
-    risks: tuple[str, ...]
+    risks: tuple[Risk, ...]
 
     @property
     def rows(self) -> int:
@@ -87,7 +100,7 @@ def plan(source: Source, lake: Lake | None, spec: TableSpec, partition: str | No
         proof=protection.proof if protection else "snapshot",
         partitions=tuple(planner.partitions(partition)),
         columns=tuple(_types(spec, facts, resolved)),
-        risks=tuple(_risks(spec, facts, resolved, protection.reason if protection else "")),
+        risks=tuple(_risks(source.advice, spec, facts, resolved, protection)),
     )
 
 
@@ -103,7 +116,28 @@ class _Planner:
 
     def partitions(self, only: str | None) -> list[PartitionPlan]:
         """The partitions that have something to read, or the one that is asked for."""
-        return [self._partition(key, reason, maximum) for key, reason, maximum in self._due(only)]
+        due = self._due(only)
+        density = self._density(due)
+        return [self._partition(key, reason, maximum, density) for key, reason, maximum in due]
+
+    def _density(self, due: "list[tuple[str, str, Mark | None]]") -> Density | None:
+        """Where the rows lie: as remembered, or asked now where that takes fewer questions than one a partition."""
+        maximum = due[0][2] if due else None
+        if not is_by_id(self.resolved, self.spec) or maximum is None or not isinstance(maximum[0], int):
+            return None
+        place = Place(self.spec.source, self.spec.table, UNPARTITIONED)
+        known = remembered(self.lake, place, self.spec.cursor[0]) if self.lake else None
+        if known is not None or len(due) <= PROBES_MOST:
+            return known
+        base = replace(self._read(due[0][0], None), start=None, end=None)
+        lowest = self.source.lowest(base)
+        if not isinstance(lowest, int) or lowest > maximum[0]:
+            return None
+
+        def ask(start: int, end: int) -> int:
+            return self.source.explain(replace(base, after=(start,), upto=(end,))).rows
+
+        return estimate(ask, lowest - 1, maximum[0])
 
     def _due(self, only: str | None) -> list[tuple[str, str, Mark | None]]:
         if not self.spec.cursor:
@@ -116,24 +150,42 @@ class _Planner:
         due = pending_of(self.source, self.lake, self.spec)
         return [(found.partition, found.reason, known.maximum) for found in due]
 
-    def _partition(self, key: str, reason: str, maximum: Mark | None) -> PartitionPlan:
+    def _partition(self, key: str, reason: str, maximum: Mark | None, density: Density | None) -> PartitionPlan:
         head = self.lake.head(Place(self.spec.source, self.spec.table, key)) if self.lake else None
         read = self._read(key, head)
         beyond = read.end is not None and maximum is not None and not is_below(maximum, (read.end,))
-        found = self.source.explain(read)
+        ceiling = (read.end,) if beyond and read.end is not None else maximum
+        window = replace(read, upto=ceiling)
         first = replace(read, limit=self.spec.chunk.rows + 1)
-        rows = min(found.rows, self.facts.rows_estimate) if self.facts.rows_estimate > 0 else found.rows
+        plan = self.source.explain(first if self.spec.cursor else read)
+        rows = self._rows(window, density)
+        choice = choose(self.source, self.spec, self.resolved, self.facts, window, rows)
+        effort = predict_remaining_effort(choice, self.spec, window, density, head)
         return PartitionPlan(
             partition=key,
             reason=reason,
             low=show(read.after),
-            ceiling=show((read.end,)) if beyond and read.end is not None else show(maximum),
+            ceiling=show(ceiling),
             rows=rows,
-            chunks=max(1, -(-rows // self.spec.chunk.rows)) if self.spec.cursor else 1,
+            chunks=effort.queries if self.spec.cursor else 1,
             files=self._files(rows),
-            access=self.source.explain(first).access if self.spec.cursor else found.access,
+            access=plan.access,
             sql=self.source.sql(first if self.spec.cursor else read),
+            strategy=choice.strategy,
+            strategy_reason=choice.reason,
+            size_class=choice.size_class,
+            size_reason=choice.size_reason,
+            workers=choice.workers,
+            seconds=effort.seconds,
         )
+
+    def _rows(self, window: Read, density: Density | None) -> int:
+        if density is not None and window.upto is not None:
+            low, high = window.after[0] if window.after else window.start, window.upto[0]
+            if isinstance(low, int) and isinstance(high, int) and density.edges[0] <= low and high <= density.edges[-1]:
+                return round(density.rows_between(low, high))
+        found = self.source.explain(replace(window, upto=None)).rows
+        return min(found, self.facts.rows_estimate) if self.facts.rows_estimate > 0 else found
 
     def _read(self, key: str, head: Manifest | None) -> Read:
         kind = self.resolved.cursor.kind if self.resolved.cursor else None
@@ -169,33 +221,36 @@ def _types(spec: TableSpec, facts: TableFacts, resolved: Resolved) -> list[TypeP
 def _type(spec: TableSpec, facts: TableFacts, column: Column, lake: Column | None) -> TypePlan:
     if lake is None:
         return TypePlan(column.name, column.source_type, "", "left out")
-    note = ""
     found = facts.column(column.name)
+    notes = []
     if lake.transform == "hash":
-        note = f"keyed hash (key in {spec.columns.hash_key_env}); the value does not leave the source"
+        notes.append(f"keyed hash (key in {spec.columns.hash_key_env}); the value does not leave the source")
     elif found is not None and found.as_text:
-        note = "as the server's own text" + ("" if column.portable else "; text in the warehouse too")
-    elif column.type.startswith("decimal"):
-        note = "exact; NaN is refused"
-    return TypePlan(column.name, column.source_type, lake.type, note)
+        notes.append("as the server's own text" + ("" if column.portable else "; text in the warehouse too"))
+    if found is not None and found.guard is not None:
+        allowed = column.name in spec.allow_lossy
+        notes.append(f"lossy: {found.guard.loses}" if allowed else f"refused: {found.guard.holds}")
+    return TypePlan(column.name, column.source_type, lake.type, "; ".join(notes))
 
 
-def _risks(spec: TableSpec, facts: TableFacts, resolved: Resolved, unprotected: str) -> list[str]:
-    risks = []
-    if unprotected:
-        risks.append(f"late commits may be missed: {unprotected}")
+def _risks(
+    advice: Advice, spec: TableSpec, facts: TableFacts, resolved: Resolved, protection: Protection | None
+) -> Iterator[Risk]:
+    if protection is not None and not protection.protected:
+        yield Risk(protection.risk, f"late commits may be missed: {protection.reason}")
     if spec.cursor and not any(columns[: len(spec.cursor)] == spec.cursor for columns in facts.indexes):
-        wanted = ", ".join(dict.fromkeys((*spec.cursor, *resolved.key)))
-        risks.append(
-            f"cursor without an index, each chunk sorts the table: CREATE INDEX CONCURRENTLY ON {spec.table} ({wanted})"
-        )
+        wanted = advice.create_index(spec.table, list(dict.fromkeys((*spec.cursor, *resolved.key))))
+        yield Risk("cursor_without_index", f"cursor without an index, each chunk sorts the table: {wanted}")
     if resolved.cursor and spec.cursor and resolved.cursor.kind == "integer":
-        risks.append(f"{spec.cursor[0]} finds inserts only: updates are left to `syncer reconcile`")
+        yield Risk("inserts_only", f"{spec.cursor[0]} finds inserts only: updates are left to `syncer reconcile`")
     if facts.rows_estimate < 0:
-        risks.append(f"the table was never analysed, so the numbers are guesses: ANALYZE {spec.table}")
+        text = f"the table was never analysed, so the numbers are guesses: {advice.analyze(spec.table)}"
+        yield Risk("no_statistics", text)
+    if not resolved.key:
+        yield Risk("no_key", "no key: rows cannot be matched, only counted")
     if _nullable(spec, facts) and spec.null_cursor == "fail":
-        risks.append(f"{spec.cursor[0]} may be NULL; one such row stops the sync (`null_cursor: include` reads them)")
-    return risks
+        text = f"{spec.cursor[0]} may be NULL; one such row stops the sync (`null_cursor: include` reads them)"
+        yield Risk("cursor_nullable", text)
 
 
 def _nullable(spec: TableSpec, facts: TableFacts) -> bool:

@@ -76,6 +76,7 @@ def test_a_request_is_for_all_assets_with_their_inline_checks_and_not_a_persons(
     keys = [key.to_user_string() for key in request.asset_selection or []]
     assert keys == ["lake/shop/countries", "analytics/shop/countries", "maintenance/analytics/shop/countries"]
     assert sorted({check.name for check in request.asset_check_keys or []}) == [
+        "as_declared",
         "cursor_protected",
         "reached_ceiling",
         "row_count",

@@ -14,7 +14,7 @@ type: syncer_assets.Connections
 attributes:
   lake: {url: "{{ env('TEST_LAKE') }}"}
   sources:
-    shop: {type: postgres, dsn_env: TEST_SOURCE_DSN}
+    shop: {type: SOURCE_TYPE, dsn_env: TEST_SOURCE_DSN}
   warehouses:
     analytics: {type: postgres, dsn_env: TEST_WAREHOUSE_DSN}
 """
@@ -46,9 +46,10 @@ class Syncer:
 
     @classmethod
     def deployed(cls, folder: Path, source_dsn: str, warehouse_dsn: str, **env: str) -> "Syncer":
-        """A deployment with connections and no tables."""
+        """A deployment with connections and no tables. The source's type is what its DSN begins with."""
+        kind = "mysql" if source_dsn.startswith("mysql:") else "postgres"
         (folder / "defs" / "connections").mkdir(parents=True)
-        (folder / "defs" / "connections" / "defs.yaml").write_text(CONNECTIONS)
+        (folder / "defs" / "connections" / "defs.yaml").write_text(CONNECTIONS.replace("SOURCE_TYPE", kind))
         connections = {
             "TEST_SOURCE_DSN": source_dsn,
             "TEST_WAREHOUSE_DSN": warehouse_dsn,

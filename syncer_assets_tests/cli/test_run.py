@@ -65,6 +65,32 @@ def test_a_sparse_table_costs_three_queries_and_one_file(syncer: Syncer, call: C
     assert (found["rows"], found["files"], found["queries"] <= 3) == (50_000, 1, True)
 
 
+def test_how_a_run_reads_can_be_said_on_the_command_line(syncer: Syncer, call: Call, source_db: Database) -> None:
+    source_db.execute("CREATE TABLE many (id bigint PRIMARY KEY); INSERT INTO many SELECT generate_series(1, 4000)")
+    source_db.execute("ANALYZE many")
+    sizes = "sizes: {streaming_mb: 0.001, parallel_mb: 0.001, parallel_rows: 1}"
+    syncer.declare(f"{{table: public.many, cursor: id, settle_seconds: 0, {sizes}}}")
+    ended = call("run", "--json", "--chunk-rows", "500", "--strategy", "range", "--readers", "2")
+    found = lake(ended)["many", None]
+    assert (found["rows"], found["strategy"], found["workers"]) == (4000, "range", 2)
+    ended = call("run", "--json", "--full", "--readers", "2", "--chunk-rows", "500", "--profile", "small")
+    assert lake(ended)["many", None]["workers"] == 2, "what is said beside the profile wins"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--readers", "17"], "17 is too many: write a number from 1 to 16"),
+        (["--readers", "0"], "'0' is no number of 1 or more"),
+        (["--strategy", "fast"], "invalid choice: 'fast'"),
+    ],
+)
+def test_a_wrong_way_of_reading_is_told(syncer: Syncer, call: Call, arguments: list[str], said: str) -> None:
+    syncer.declare(ORDERS)
+    ended = call("run", *arguments)
+    assert ended.code == 2 and said in ended.stderr
+
+
 def test_a_second_run_finds_nothing_new_and_says_so(syncer: Syncer, call: Call) -> None:
     syncer.declare(ORDERS)
     assert call("run").code == 0

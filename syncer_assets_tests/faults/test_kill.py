@@ -34,6 +34,7 @@ EXTRACT: Steps = {
     "ceiling captured": ((1,), (1,)),
     "ceiling judged": ((1,), (1,)),
     "window opened": ((1,), (1,)),
+    "strategy chosen": ((1,), (1,)),
     "chunk read": ((4,), (2,)),
     "before upload": ((3,), (20,)),
     "after complete": ((3,), (1,)),

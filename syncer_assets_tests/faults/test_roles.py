@@ -6,6 +6,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from syncer_assets.model.report import silent
+from syncer_assets.model.upkeep import MaintenanceRequest, Upkeep
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import Job, target_of, write
 from syncer_assets_tests.servers import Database
@@ -64,7 +66,7 @@ def test_the_whole_job_works_with_the_least_privileges(
             failed = [check for report in (*done.syncs, *done.loads) for check in report.checks if not check.passed]
             assert not [check for check in failed if check.severity == "ERROR"], failed
             assert all(check.passed for check in opened.warehouse.doctor()), opened.warehouse.doctor()
-            opened.warehouse.maintain(tables[0][1], emit=lambda event, **fields: None)
+            opened.warehouse.maintain(tables[0][1], Upkeep(), MaintenanceRequest("repair"), emit=silent)
             marks = assert_invariants(source_db, opened.lake, warehouse_db, tables, since=marks)
         write(source_db, round)
 

@@ -7,6 +7,7 @@ import yaml
 
 from syncer_assets.model.marks import CursorColumn
 from syncer_assets.model.partition import PartitionScheme
+from syncer_assets.model.risk import Risk
 from syncer_assets.sync.discover import Proposal, discover, partitions_for, propose
 from syncer_assets.sync.discover_yaml import entry, scalar, to_yaml
 from syncer_assets_tests.sync.tables import Rig
@@ -58,7 +59,9 @@ def test_a_small_table_without_updated_at_is_read_whole(rig: Rig) -> None:
 def test_a_large_one_is_read_by_its_id_and_the_updates_are_named(rig: Rig) -> None:
     found = proposal(rig, "id bigserial PRIMARY KEY, name text", rows=2_000_000)
     assert (found.spec.cursor, found.spec.load, found.spec.partitions.by) == (("id",), "upsert", "none")
-    assert found.warnings == ("id finds inserts only: updates and deletes are left to `syncer reconcile`",)
+    assert found.warnings == (
+        Risk("inserts_only", "id finds inserts only: updates and deletes are left to `syncer reconcile`"),
+    )
 
 
 def test_a_large_log_without_an_integer_key_is_read_by_its_creation(rig: Rig) -> None:
@@ -69,19 +72,19 @@ def test_a_large_log_without_an_integer_key_is_read_by_its_creation(rig: Rig) ->
         rows=2_000_000,
     )
     assert (found.spec.cursor, found.spec.load) == (("created_at",), "upsert")
-    assert "finds inserts only" in found.warnings[0]
+    assert found.warnings[0].name == "inserts_only"
 
 
 def test_a_large_table_without_any_cursor_is_read_whole_with_a_warning(rig: Rig) -> None:
     found = proposal(rig, "a text, b text, PRIMARY KEY (a, b)", rows=2_000_000)
     assert (found.spec.cursor, found.spec.load) == ((), "replace")
-    assert "all 2,000,000 rows are read each time" in found.warnings[0]
+    assert "all 2,000,000 rows are read each time" in found.warnings[0].text
 
 
 def test_a_table_without_a_key_is_never_upserted(rig: Rig) -> None:
     found = proposal(rig, "note text, updated_at timestamptz NOT NULL")
     assert (found.spec.key, found.spec.cursor, found.spec.load) == ((), (), "replace")
-    assert "no primary key" in found.warnings[0]
+    assert "no primary key" in found.warnings[0].text
 
 
 def test_a_unique_index_stands_in_for_a_primary_key(rig: Rig) -> None:
@@ -92,18 +95,20 @@ def test_a_unique_index_stands_in_for_a_primary_key(rig: Rig) -> None:
 def test_a_time_without_zone_is_taken_as_utc_and_flagged(rig: Rig) -> None:
     found = proposal(rig, "id int PRIMARY KEY, updated_at timestamp NOT NULL")
     assert found.spec.cursor_zone == "UTC"
-    assert any("has no time zone" in warning for warning in found.warnings)
+    assert any("has no time zone" in warning.text for warning in found.warnings)
 
 
 def test_a_cursor_that_may_be_null_is_read_all_the_same(rig: Rig) -> None:
     found = proposal(rig, "id int PRIMARY KEY, updated_at timestamptz")
     assert found.spec.null_cursor == "include"
-    assert any("may be NULL" in warning for warning in found.warnings)
+    assert any("may be NULL" in warning.text for warning in found.warnings)
 
 
 def test_a_large_table_whose_cursor_has_no_index_says_which_to_create(rig: Rig) -> None:
     found = proposal(rig, "id int PRIMARY KEY, updated_at timestamptz NOT NULL", rows=2_000_000)
-    assert any("CREATE INDEX CONCURRENTLY ON public.t (updated_at, id)" in warning for warning in found.warnings)
+    (risk,) = found.warnings
+    assert risk.name == "cursor_without_index"
+    assert risk.text.endswith('CREATE INDEX CONCURRENTLY ON "public"."t" ("updated_at", "id")')
 
 
 @pytest.mark.parametrize(
@@ -117,13 +122,13 @@ def test_ids_that_come_out_of_order_are_flagged(
     rig: Rig, columns: str, statements: tuple[str, ...], reason: str
 ) -> None:
     found = proposal(rig, columns, *statements, rows=2_000_000)
-    assert any(reason in warning for warning in found.warnings)
+    assert any(reason in warning.text for warning in found.warnings)
 
 
 def test_values_in_the_future_are_flagged(rig: Rig) -> None:
     insert = "INSERT INTO t VALUES (1, now() + interval '1 year')"
     found = proposal(rig, "id int PRIMARY KEY, updated_at timestamptz NOT NULL", insert)
-    assert any("in the future" in warning for warning in found.warnings)
+    assert any("in the future" in warning.text for warning in found.warnings)
 
 
 def test_what_travels_as_text_is_named(rig: Rig) -> None:

@@ -42,8 +42,8 @@ def test_a_cursor_without_an_index_is_a_risk(orders: Rig) -> None:
     found = plan(orders.source, None, spec_of())
     assert found.partitions[0].access == "sequential scan"
     (risk,) = found.risks
-    assert risk.startswith("cursor without an index")
-    assert risk.endswith("CREATE INDEX CONCURRENTLY ON public.orders (updated_at, id)")
+    assert risk.name == "cursor_without_index"
+    assert risk.text.endswith('CREATE INDEX CONCURRENTLY ON "public"."orders" ("updated_at", "id")')
 
 
 def test_after_a_sync_only_what_is_new_is_planned(orders: Rig) -> None:
@@ -82,19 +82,29 @@ def test_types_say_what_travels_as_text_hashed_or_not_at_all(orders: Rig) -> Non
     assert notes["tags"] == ("string", "as the server's own text")
     assert notes["email"][1].startswith("keyed hash (key in SYNCER_HASH_KEY)")
     assert notes["secret"] == ("", "left out")
-    assert notes["price"] == ("decimal128(9, 2)", "exact; NaN is refused")
+    assert notes["price"] == ("decimal128(9, 2)", "refused: NaN, which a Parquet decimal cannot hold")
 
 
 def test_an_id_cursor_and_unprotected_ids_are_risks(rig: Rig) -> None:
     rig.database.execute("CREATE TABLE orders (id bigint PRIMARY KEY, v text); ANALYZE orders")
     risks = plan(rig.source, None, spec_of(cursor=("id",))).risks
-    assert any(risk.startswith("late commits may be missed") for risk in risks)
-    assert any("finds inserts only" in risk for risk in risks)
+    assert [risk.name for risk in risks] == ["ids_from_elsewhere", "inserts_only"]
+
+
+def test_ids_of_a_sequence_that_hands_out_blocks_are_a_risk(rig: Rig) -> None:
+    rig.database.execute("CREATE TABLE orders (id bigserial PRIMARY KEY); ALTER SEQUENCE orders_id_seq CACHE 5")
+    names = [risk.name for risk in plan(rig.source, None, spec_of(cursor=("id",))).risks]
+    assert names == ["ids_in_blocks", "inserts_only", "no_statistics"]
+
+
+def test_a_table_without_a_key_is_a_risk(rig: Rig) -> None:
+    rig.database.execute("CREATE TABLE orders (v text); ANALYZE orders")
+    assert [risk.name for risk in plan(rig.source, None, spec_of(cursor=(), load="replace")).risks] == ["no_key"]
 
 
 def test_a_cursor_that_may_be_null_is_a_risk(rig: Rig) -> None:
     rig.database.execute("CREATE TABLE orders (id int PRIMARY KEY, updated_at timestamptz); ANALYZE orders")
-    assert any("may be NULL" in risk for risk in plan(rig.source, None, spec_of()).risks)
+    assert "cursor_nullable" in [risk.name for risk in plan(rig.source, None, spec_of()).risks]
 
 
 def test_a_table_without_a_cursor_is_read_whole(rig: Rig) -> None:

@@ -13,6 +13,8 @@ from syncer_assets_tests.sync.tables import Rig, spec_of
 
 SETUP = """
 CREATE EXTENSION citext;
+CREATE EXTENSION hstore;
+CREATE EXTENSION ltree;
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s "fine"');
 CREATE DOMAIN percent AS numeric(5,2) CHECK (VALUE BETWEEN 0 AND 100);
 CREATE DOMAIN short AS varchar(5);
@@ -40,6 +42,8 @@ VALUES: dict[str, list[str]] = {
     '"char"': ["'a'", "''"],
     "name": ["'a name'"],
     "citext": ["'MiXed'"],
+    "hstore": ['\'"a" => "1", "b q" => NULL, "c" => ""\'', "''"],
+    "ltree": ["'a.b.c'"],
     "bytea": ["''", "'\\x00'", "'\\x0001ff00'", "decode(repeat('ab', 5000), 'hex')"],
     "uuid": ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-4fff-bfff-ffffffffffff'"],
     "json": ['\'{"a": 1.10, "a": 2,  "b": null}\'', "'null'", "'\"\\u00e9\"'", "' [ ]'"],
@@ -151,6 +155,10 @@ def test_a_nan_that_the_reader_would_bring_as_zero_is_refused(rig: Rig, kind: st
     allowed = replace(spec, allow_lossy=("price",))
     rig.sync(allowed)
     assert rig.in_lake(allowed, "price") == {(1,): 1, (None,): 2}
+    rig.load(allowed)
+    assert compare(rig.source, rig.warehouse, allowed, rig.target).equal
+    rig.database.execute("UPDATE orders SET price = 2 WHERE id = 1")
+    assert compare(rig.source, rig.warehouse, allowed, rig.target).rows_changed == 1
 
 
 def test_generated_columns_are_read_as_values(rig: Rig) -> None:
