@@ -3,6 +3,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3 python,$(shell \
 	$(name) -c 'import sys; sys.version_info[:2] == (3, 11) and print("$(name)")' 2>/dev/null)))
 PORT ?= 3000
+JOBS ?= 3
 BIN := .venv/bin
 READY := .venv/ready
 HOME_FOLDER := .dagster_home
@@ -27,8 +28,8 @@ dev: $(READY) $(HOME_FOLDER) ## serve the UI on the shipped definitions, PORT=30
 	DAGSTER_HOME="$(CURDIR)/$(HOME_FOLDER)" $(BIN)/python -m syncer_assets.demo \
 		$(BIN)/dg dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 
-test: $(READY) ## run all tests; ARGS="-k name"
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run all tests in JOBS=3 processes; ARGS="-k name"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 bench: $(READY) $(PEERS)/ready ## our engine and its peers in turn, against the targets; ARGS="--scale 0.02 --runs 1 --only sparse --no-peers"
 	SYNCER_BENCH_PEERS=$(PEERS) $(BIN)/python -m syncer_assets_tests.benchmarks $(ARGS)

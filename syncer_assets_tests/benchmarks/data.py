@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from .servers import SOURCE, Servers, peers_python
+from .servers import SOURCE, Servers
 
 COLUMNS = """
   l_orderkey bigint NOT NULL, l_partkey bigint NOT NULL, l_suppkey bigint NOT NULL, l_linenumber integer NOT NULL,
@@ -78,9 +78,5 @@ def fill_sparse(servers: Servers) -> int:
 
 
 def _generator() -> str:
-    """tpchgen-cli: beside this interpreter or the peers', or on the PATH."""
-    beside = [Path(python).with_name("tpchgen-cli") for python in (sys.executable, peers_python())]
-    found = next((str(path) for path in beside if path.exists()), None) or shutil.which("tpchgen-cli")
-    if found is None:
-        raise SystemExit("tpchgen-cli is missing: `make bench` installs it into build/bench/peers")
-    return found
+    """tpchgen-cli, which is installed beside this interpreter."""
+    return str(Path(sys.executable).with_name("tpchgen-cli"))

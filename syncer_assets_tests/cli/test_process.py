@@ -83,7 +83,7 @@ def test_the_demo_ends_well_then_serves_its_ui_until_it_is_told_to_stop(tmp_path
     assert process.stdout and process.stderr
     try:
         result = json.loads(process.stdout.readline())
-        assert result["ok"] is True
+        assert result["ok"] is True, result
         assert {table["table"]: table["rows"] for table in result["tables"]} == {
             "shop.orders": 10_000,
             "shop.order_items": 20_000,

@@ -189,7 +189,7 @@ def test_types_say_what_travels_as_text_and_what_is_refused(shop: Shop) -> None:
 
 def test_a_role_that_may_not_read_is_told_how_in_mysqls_words(shop: Shop, maria_db: MariaDatabase) -> None:
     shop.create("id int PRIMARY KEY, secret text")
-    user = f"{maria_db.name[-10:]}_u"
+    user = f"u_{maria_db.name[-10:]}"
     maria_db.execute(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'pw'")
     try:
         maria_db.execute(f"GRANT INSERT ON t TO {user}@'127.0.0.1'")
