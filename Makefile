@@ -49,9 +49,9 @@ constraints: ## freeze constraints.txt anew, after a change of pyproject.toml
 	mv build/constraints.txt constraints.txt
 
 clean: ## remove what make made, but for the lake in data/
-	rm -rf .venv .demo $(HOME_FOLDER) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo $(HOME_FOLDER) build *.egg-info .pytest_cache .ruff_cache .hypothesis syncer_assets/drivers/*.so
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml setup.py constraints.txt syncer_assets/drivers/_mysql_rows.c
 	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found; say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --no-deps --requirement constraints.txt

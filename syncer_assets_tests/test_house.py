@@ -24,7 +24,6 @@ FLOORS = {
 NO_DAGSTER = ("model", "drivers", "sources", "warehouses", "sync")
 HEAVY = {
     "boto3",
-    "connectorx",
     "duckdb",
     "obstore",
     "pandas",

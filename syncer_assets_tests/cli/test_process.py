@@ -102,7 +102,7 @@ def test_the_demo_ends_well_then_serves_its_ui_until_it_is_told_to_stop(tmp_path
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=90)
     assert process.returncode == 0
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    poll(lambda: not any(is_alive(child) for child in children), deadline_seconds=30)
     assert not (tmp_path / ".demo" / "postgres" / "data" / "postmaster.pid").exists()
 
 
@@ -115,6 +115,13 @@ def until(process: "subprocess.Popen[str]", text: str) -> list[str]:
         assert line, "".join(lines)
         lines.append(line)
     return lines
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def answers(port: int) -> bool:

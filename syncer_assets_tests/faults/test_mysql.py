@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pytest
 
-from syncer_assets.drivers import mysql, mysql_relay
+from syncer_assets.drivers import mysql
 from syncer_assets.model.errors import DbError, SyncError
 from syncer_assets.model.table import ChunkSettings, FileSettings, TableSpec
 from syncer_assets.sources.base import Read
@@ -52,8 +52,7 @@ OpenRig = Callable[..., tuple[MariaRig, Disturbed]]
 
 
 @pytest.fixture(autouse=True)
-def little_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql_relay, "AHEAD_BYTES", 1024 * 1024)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql_source, "BATCH_ROWS", 10_000)
 
 

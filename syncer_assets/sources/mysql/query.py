@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from ...model.marks import CursorColumn, Mark
 from ..base import Read
-from . import guard
 
 
 def select(read: Read, *, mariadb: bool) -> str:
@@ -19,7 +18,6 @@ def select(read: Read, *, mariadb: bool) -> str:
         f"{column.expression.replace('{}', name(column.column.name))} AS c{number}"
         for number, column in enumerate(read.columns)
     ]
-    columns.extend(guard.columns(read, name))
     if read.limit is None or not read.with_ties:
         return _statement(columns, read) + (f" LIMIT {read.limit}" if read.limit is not None else "")
     if mariadb:

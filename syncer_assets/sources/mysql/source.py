@@ -1,4 +1,4 @@
-"""A MySQL or MariaDB database as a source: control queries by PyMySQL, rows by ConnectorX."""
+"""A MySQL or MariaDB database as a source: control queries by PyMySQL, rows by our own parser of its protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -7,8 +7,7 @@ from threading import RLock
 
 import pyarrow as pa
 
-from ...drivers import mysql
-from ...drivers.connectorx import Readers
+from ...drivers import mysql, mysql_rows
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
 from ...model.errors import AttemptVoid
@@ -63,7 +62,6 @@ class MySQLSource:
         self._settings = {**SESSION, **(settings or {})}
         self._identity = self._settings.pop("identity", None)
         self._control: mysql.Connection | None = None
-        self._readers = Readers()
         self._lock = RLock()
 
     def identity(self) -> ServerIdentity:
@@ -180,9 +178,8 @@ class MySQLSource:
             return doctor.doctor(self._connection)
 
     def close(self) -> None:
-        """Give the connections and reading processes back."""
+        """Give the connections back."""
         with self._lock:
-            self._readers.close()
             if self._control is not None:
                 mysql.discard(self._control)
             self._control = None
@@ -229,13 +226,12 @@ class MySQLSource:
     def _batches(self, session: mysql.Connection, read: Read) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(column.column for column in read.columns)
         text = query.select(read, mariadb=mysql.is_mariadb(session))
-        stream = self._readers.read(session, text, who=f"source {self.name}", table=read.table, batch_rows=BATCH_ROWS)
+        who = f"source {self.name}"
+        stream = mysql_rows.read(session, text, schema, who=who, table=read.table, batch_rows=BATCH_ROWS)
         with closing(stream):
-            for batch in stream:
-                arrays = guard.checked(read, batch).columns
-                yield pa.RecordBatch.from_arrays(
-                    [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
-                )
+            for batch, findings in stream:
+                guard.check(read, findings)
+                yield batch
 
 
 class MySQLSnapshot:

@@ -1,8 +1,7 @@
 """MySQL and MariaDB types in the lake: the Arrow type, the SELECT expression, and how a cursor of it compares.
 
-Read natively: what ConnectorX's binary protocol carries exactly (its text protocol cuts FLOAT to six digits). Measured
-on 0.4.6: a decimal that needs more than 18 digits before its point or 10 after it fails or is cut, a date that does not
-exist, a TIME outside the day and every geometry panic, with the value on stderr. Those are made safe in the SELECT.
+Read natively: what the binary protocol carries, and `drivers/mysql_rows` parses, exactly. The SELECT gives the rest as
+text (TIME, BIT, JSON, decimals of more than 38 digits) or as bytes (geometries).
 An expression may name its column several times: `expression.replace("{}", quoted)`.
 """
 
@@ -76,7 +75,7 @@ TEXT = "CAST({} AS CHAR)"
 NO_PAD_BINARY = frozenset({"utf8mb4_0900_bin", "utf8mb4_nopad_bin", "utf8mb3_nopad_bin", "utf8_nopad_bin"})
 """Collations that compare by UTF-8 byte; of `utf8mb4_bin` 'a' and 'a ' are the same."""
 
-NATIVE_INTEGER_DIGITS, NATIVE_SCALE, MAX_DECIMAL_DIGITS = 18, 10, 38
+MAX_DECIMAL_DIGITS = 38
 _SPELLING = re.compile(r"(?P<base>[a-z0-9]+)(?:\((?P<args>\d+(?:,\d+)?)\))?")
 
 
@@ -117,7 +116,7 @@ def source_column(name: str, kind: CatalogueType, *, nullable: bool) -> SourceCo
         column=Column(name=name, type=arrow, source_type=spelt, nullable=nullable),
         cursor_kind=cursor_kind(kind),
         expression=expression(kind),
-        as_text=kind.name in ("time", "bit", "json") or (kind.name == "decimal" and arrow == "string"),
+        as_text=kind.name in ("time", "bit", "json") or is_long_decimal(kind),
         guard=None if kind.is_json else GUARDS.get(kind.name),
     )
 
@@ -126,7 +125,7 @@ def arrow_type(kind: CatalogueType) -> str:
     """The Arrow type that carries this type exactly; `string` where only its text does."""
     if kind.name == "decimal":
         precision, scale = kind.args
-        return f"decimal128({precision}, {scale})" if precision <= MAX_DECIMAL_DIGITS else "string"
+        return "string" if is_long_decimal(kind) else f"decimal128({precision}, {scale})"
     if kind.name in GEOMETRIES:
         return "binary"
     found = NATIVE.get(kind.name, "string")
@@ -135,17 +134,16 @@ def arrow_type(kind: CatalogueType) -> str:
 
 def expression(kind: CatalogueType) -> str:
     """What the SELECT reads, `{}` being the column."""
-    if kind.name == "decimal":
-        precision, scale = kind.args
-        native = precision - scale <= NATIVE_INTEGER_DIGITS and scale <= NATIVE_SCALE
-        return "{}" if native else TEXT
-    if kind.name in TIMES:
-        return ZERO_DATE.lossy
     if kind.name in GEOMETRIES:
         return EWKB
     if kind.name == "bit":
         return f"LPAD(BIN({{}}), {kind.args[0]}, '0')"
-    return TEXT if kind.name in ("time", "json") else "{}"
+    return TEXT if kind.name in ("time", "json") or is_long_decimal(kind) else "{}"
+
+
+def is_long_decimal(kind: CatalogueType) -> bool:
+    """A decimal of more digits than Arrow's decimal128 has."""
+    return kind.name == "decimal" and kind.args[0] > MAX_DECIMAL_DIGITS
 
 
 def cursor_kind(kind: CatalogueType) -> CursorKind | None:
@@ -153,7 +151,7 @@ def cursor_kind(kind: CatalogueType) -> CursorKind | None:
     if kind.name in INTEGERS or kind.name == "year":
         return "integer"
     if kind.name == "decimal":
-        return "decimal" if arrow_type(kind) != "string" else None
+        return None if is_long_decimal(kind) else "decimal"
     if kind.collation in NO_PAD_BINARY and kind.name in ("char", "varchar"):
         return "text"
     return TIMES.get(kind.name)

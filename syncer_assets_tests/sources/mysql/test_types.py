@@ -1,17 +1,18 @@
-"""What each type of MySQL 8 and MariaDB becomes, as their catalogues spell it; and the guards, batch by batch."""
+"""What each type of MySQL 8 and MariaDB becomes, as their catalogues spell it; and what their guards refuse."""
 
-from itertools import product
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
+from syncer_assets.drivers.mysql_rows import Finding
 from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import SyncError
 from syncer_assets.sources.arrow import arrow_type as arrow_of
 from syncer_assets.sources.base import Read, SourceColumn
 from syncer_assets.sources.mysql import guard
-from syncer_assets.sources.mysql.query import name, select
-from syncer_assets.sources.mysql.types import CatalogueType, source_column
+from syncer_assets.sources.mysql.query import select
+from syncer_assets.sources.mysql.types import EWKB, GUARDS, CatalogueType, source_column
 from syncer_assets.warehouses.postgres.types import target_type
 
 MAPPED = [
@@ -27,17 +28,17 @@ MAPPED = [
     ("bigint", "bigint unsigned", "uint64", "numeric(20,0)", True, "integer"),
     ("decimal", "decimal(15,2)", "decimal128(15, 2)", "numeric(15,2)", True, "decimal"),
     ("decimal", "decimal(28,10) unsigned", "decimal128(28, 10)", "numeric(28,10)", True, "decimal"),
-    ("decimal", "decimal(19,0)", "decimal128(19, 0)", "numeric(19,0)", False, "decimal"),
-    ("decimal", "decimal(12,11)", "decimal128(12, 11)", "numeric(12,11)", False, "decimal"),
-    ("decimal", "decimal(38,0)", "decimal128(38, 0)", "numeric(38,0)", False, "decimal"),
+    ("decimal", "decimal(19,0)", "decimal128(19, 0)", "numeric(19,0)", True, "decimal"),
+    ("decimal", "decimal(12,11)", "decimal128(12, 11)", "numeric(12,11)", True, "decimal"),
+    ("decimal", "decimal(38,0)", "decimal128(38, 0)", "numeric(38,0)", True, "decimal"),
     ("decimal", "decimal(39,10)", "string", "numeric(39,10)", False, None),
     ("float", "float(7,2)", "float", "real", True, None),
     ("double", "double unsigned", "double", "double precision", True, None),
     ("bit", "bit(1)", "string", "bit(1)", False, None),
     ("year", "year(4)", "int16", "smallint", True, "integer"),
-    ("date", "date", "date32[day]", "date", False, "date"),
-    ("datetime", "datetime(6)", "timestamp[us]", "timestamp without time zone", False, "timestamp"),
-    ("timestamp", "timestamp", "timestamp[us, tz=UTC]", "timestamp with time zone", False, "timestamptz"),
+    ("date", "date", "date32[day]", "date", True, "date"),
+    ("datetime", "datetime(6)", "timestamp[us]", "timestamp without time zone", True, "timestamp"),
+    ("timestamp", "timestamp", "timestamp[us, tz=UTC]", "timestamp with time zone", True, "timestamptz"),
     ("time", "time(3)", "string", "interval", False, None),
     ("varchar", "varchar(10)", "string", "text", True, None),
     ("longtext", "longtext", "string", "text", True, None),
@@ -82,65 +83,37 @@ def read_of(*columns: SourceColumn) -> Read:
     return Read(table="t", columns=columns, order=())
 
 
-def date_column(number: int, *, nullable: bool) -> SourceColumn:
-    return source_column(f"d{number}", CatalogueType("date", "date"), nullable=nullable)
+def date_column(label: str) -> SourceColumn:
+    return source_column(label, CatalogueType("date", "date"), nullable=True)
 
 
 def text_column(label: str) -> SourceColumn:
     return source_column(label, CatalogueType("text", "text"), nullable=True)
 
 
-def test_only_nullable_dates_cost_a_column_of_the_select() -> None:
-    columns = [date_column(n, nullable=n != 5) for n in range(70)]
-    assert guard.columns(read_of(date_column(0, nullable=False), text_column("s")), name) == []
-    assert len(guard.columns(read_of(*columns), name)) == 3
-    assert guard.columns(read_of(date_column(0, nullable=True)), name) == ["(t.`d0` IS NULL) * 1 AS guard0"]
-
-
-@pytest.mark.parametrize("bad", [0, 5, 31, 32, 33, 69])
-def test_a_date_read_as_null_is_found_among_many_that_are_null(bad: int) -> None:
-    """The server's masks say what is NULL; `bad` alone is NULL only here."""
-    columns = [date_column(n, nullable=n != 5) for n in range(70)]
+def test_a_guard_refuses_what_was_found_of_its_kind_alone() -> None:
+    columns = [date_column("d"), text_column("s"), replace(date_column("lossy"), guard=None), text_column("t")]
     read = read_of(*columns)
-    rows = 1000
-    null = {(row, n) for row, n in product(range(rows), range(70)) if n != 5 and (row * 7 + n) % 3 == 0}
-    unlucky = next(row for row in range(rows) if (row, bad) not in null)
-    arrays = [
-        pa.array([None if (row, n) in null or (row, n) == (unlucky, bad) else 0 for row in range(rows)], pa.int32())
-        for n in range(70)
-    ]
-    dates = [n for n in range(70) if n != 5]
-    masks = [
-        pa.array([sum(((row, n) in null) << bit for bit, n in enumerate(part)) for row in range(rows)], pa.int64())
-        for part in (dates[:32], dates[32:64], dates[64:])
-    ]
-    batch = pa.RecordBatch.from_arrays([*arrays, *masks], names=[f"c{n}" for n in range(73)])
-    with pytest.raises(SyncError, match=rf"allow_lossy: \[d{bad}\]"):
-        guard.checked(read, batch)
-    arrays[bad] = pa.array([None if (row, bad) in null else 0 for row in range(rows)], pa.int32())
-    good = pa.RecordBatch.from_arrays([*arrays, *masks], names=[f"c{n}" for n in range(73)])
-    assert guard.checked(read, good).num_columns == 70
+    nothing_else = Finding.NOT_UTF8 | Finding.OUT_OF_RANGE
+    guard.check(read, {})
+    guard.check(read, {0: Finding.NUL_CHARACTER | nothing_else, 1: Finding.IMPOSSIBLE_DATE, 2: Finding.IMPOSSIBLE_DATE})
+    for findings, names in (
+        ({0: Finding.IMPOSSIBLE_DATE, 1: Finding.IMPOSSIBLE_DATE}, "d"),
+        ({3: Finding.NUL_CHARACTER | nothing_else}, "t"),
+        ({0: Finding.IMPOSSIBLE_DATE, 1: Finding.NUL_CHARACTER, 2: Finding.IMPOSSIBLE_DATE}, "d, s"),
+    ):
+        with pytest.raises(SyncError, match=rf"allow_lossy: \[{names}\]"):
+            guard.check(read, findings)
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_a_nul_byte_is_found_in_its_rows_alone(kind: pa.DataType) -> None:
-    read = read_of(text_column("s"), text_column("t"))
-    texts = pa.array(["a\0", "b", None, "", "c\0d"], kind)
-    plain = pa.array(["x"] * 5, kind)
-    whole = pa.RecordBatch.from_arrays([plain, texts], names=["s", "t"])
-    with pytest.raises(SyncError, match=r"allow_lossy: \[t\]") as refused:
-        guard.checked(read, whole)
-    assert "c\0d" not in str(refused.value)
-    assert guard.checked(read, whole.slice(1, 3)).num_rows == 3
-    with pytest.raises(SyncError):
-        guard.checked(read, whole.slice(4))
-    assert guard.checked(read, whole.slice(0, 0)).num_rows == 0
+def test_what_is_guarded_is_what_the_parser_finds() -> None:
+    assert set(GUARDS.values()) == set(guard.FOUND)
 
 
 def test_an_expression_stands_for_its_column_wherever_it_names_it() -> None:
-    column = source_column("a{}`%s", CatalogueType("date", "date"), nullable=False)
+    column = source_column("a{}`%s", CatalogueType("point", "point"), nullable=False)
     statement = select(read_of(column), mariadb=True)
-    assert statement.count("t.`a{}``%s`") == 3
+    assert statement.count("t.`a{}``%s`") == EWKB.count("{}") == 5
 
 
 def test_every_lake_type_is_one_that_arrow_knows() -> None:
