@@ -49,6 +49,7 @@ class DemoFolder:
         """What the shipped definitions and Dagster read; whatever was set before is not touched by the demo."""
         return {
             **shop.env,
+            "SYNCER_DEFS": str(Path(__file__).parents[1] / "defs"),  # not those of another deployment of the user's
             "SYNCER_LAKE": f"file://{self.lake}",
             "SYNCER_HASH_KEY": HASH_KEY,
             "DAGSTER_HOME": str(self.home),

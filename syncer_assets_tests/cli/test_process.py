@@ -79,11 +79,12 @@ def test_a_killed_run_does_not_keep_its_table_from_the_next_one(
 @pytest.mark.timeout(400)
 def test_the_demo_ends_well_then_serves_its_ui_until_it_is_told_to_stop(tmp_path: Path) -> None:
     port = free_ports(1)[0]
-    process = start(["demo", "--scale", "0.01", "--json", "--port", str(port)], tmp_path, COLUMNS="120")
+    elsewhere = {"SYNCER_DEFS": str(tmp_path / "somebody's own deployment")}
+    process = start(["demo", "--scale", "0.01", "--json", "--port", str(port)], tmp_path, COLUMNS="120", **elsewhere)
     assert process.stdout and process.stderr
     try:
         result = json.loads(process.stdout.readline())
-        assert result["ok"] is True, result
+        assert result["ok"] is True, json.dumps(result)
         assert {table["table"]: table["rows"] for table in result["tables"]} == {
             "shop.orders": 10_000,
             "shop.order_items": 20_000,

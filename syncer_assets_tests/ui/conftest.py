@@ -55,7 +55,7 @@ class ServedShop:
             assert dg.materialize(assets, partition_key=partition, instance=instance).success
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedShop]:
     """Served, with sensors switched off: what they do is for the test that switches them on again."""
     folder = tmp_path_factory.mktemp("served")
