@@ -8,15 +8,17 @@ meanwhile. https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_comma
 import struct
 from collections.abc import Generator
 from enum import IntFlag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pymysql.constants import COMMAND, FIELD_TYPE, FLAG
 from pymysql.protocol import FieldDescriptorPacket
 
-from ..model.errors import AttemptVoid, DbError
+from ..model.errors import AttemptVoid, ConfigError, DbError
 from . import mysql
-from ._mysql_rows import Rows
+
+if TYPE_CHECKING:
+    from ._mysql_rows import Rows
 
 RECEIVE_BYTES = 1024 * 1024
 BATCH_BYTES = 16 * 1024 * 1024
@@ -65,11 +67,12 @@ def read(
     Raises DbError, never ends with fewer rows than there are. Raises AttemptVoid for a column that has another type
     than the schema's. Without rows there is no batch.
     """
+    parser = _parser()
     try:
         with mysql.errors("read", who=who, table=table):
             fields = _execute(connection, query)
             columns = _columns(fields, schema, table)
-            rows = Rows(columns, connection._next_seq_id, batch_rows, BATCH_BYTES)  # type: ignore[attr-defined]  # private
+            rows = parser(columns, connection._next_seq_id, batch_rows, BATCH_BYTES)  # type: ignore[attr-defined]  # private
             received = _Received(connection)
         while not rows.ended:
             with mysql.errors("read", who=who, table=table):
@@ -92,7 +95,7 @@ class _Received:
         self._data[: len(first)] = first
         self._start, self._stop = 0, len(first)
 
-    def fill(self, rows: Rows) -> None:
+    def fill(self, rows: "Rows") -> None:
         """Receive and parse until the rows are as many as a batch has, or all. Raises pymysql.OperationalError."""
         while True:
             try:
@@ -113,6 +116,18 @@ class _Received:
         data = self._data if rest < len(self._data) else bytearray(2 * rest)
         memoryview(data)[:rest] = memoryview(self._data)[self._start : self._stop]
         self._data, self._start, self._stop = data, 0, rest
+
+
+def _parser() -> "type[Rows]":
+    """The compiled part. Raises ConfigError where it is missing."""
+    try:
+        from ._mysql_rows import Rows
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "the parser of MySQL's rows was not compiled when syncer_assets was installed",
+            fix="install gcc and Python's headers (python3-dev on Debian), then `make clean setup`",
+        ) from None
+    return Rows
 
 
 def _execute(connection: Any, query: str) -> list[FieldDescriptorPacket]:
@@ -168,7 +183,7 @@ def _column(field: Any, wanted: pa.DataType) -> tuple[int, int, int] | None:
     return None if kind is None else (kind, 0, 0)
 
 
-def _batch(rows: Rows, schema: pa.Schema, who: str, table: str | None) -> tuple[pa.RecordBatch, Findings]:
+def _batch(rows: "Rows", schema: pa.Schema, who: str, table: str | None) -> tuple[pa.RecordBatch, Findings]:
     """The rows that wait, without a copy. Raises DbError for values that no caller can allow."""
     count, arrays, findings = rows.count, [], {}
     for number, (field, (valid, offsets, values, nulls, found)) in enumerate(zip(schema, rows.take(), strict=True)):
