@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 
 def main() -> None:
-    import connectorx
+    import connectorx  # pyright: ignore[reportMissingImports]
 
     url, table, path = sys.argv[1:]
     reader = connectorx.read_sql(url, f"SELECT * FROM {table}", return_type="arrow_stream")
