@@ -47,7 +47,7 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
         for name in names:
             _known(spec, facts, field, name)
     for name in spec.allow_lossy:
-        _can_lose(spec, _found(facts, name))
+        _can_lose(spec, _found(facts, name), key)
     _load_fits(spec, key)
     chosen = _chosen(spec, facts)
     order = tuple(_cursor_column(spec, facts, name) for name in spec.cursor) + tuple(
@@ -82,13 +82,19 @@ def _known(spec: TableSpec, facts: TableFacts, field: str, name: str) -> None:
         )
 
 
-def _can_lose(spec: TableSpec, column: SourceColumn) -> None:
+def _can_lose(spec: TableSpec, column: SourceColumn, key: tuple[str, ...]) -> None:
     if column.guard is None:
         name, kind = column.column.name, column.column.source_type
         raise ConfigError(
             f"`allow_lossy` names the column {name!r} ({kind}), of which no value can be lost",
             table=spec.table,
             fix="remove it from `allow_lossy`",
+        )
+    if column.column.name in (*key, *spec.cursor):
+        raise ConfigError(
+            f"`allow_lossy` names {column.column.name!r}, by which rows are told apart or found: two could become one",
+            table=spec.table,
+            fix="correct the values at the source, or choose another key or cursor",
         )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from syncer_assets.model.errors import SyncError
+from syncer_assets.model.errors import ConfigError, SyncError
+from syncer_assets.model.table import TableSpec
 from syncer_assets.sync.checksum import compare
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sync.tables import Rig, spec_of
@@ -159,6 +160,14 @@ def test_a_nan_that_the_reader_would_bring_as_zero_is_refused(rig: Rig, kind: st
     assert compare(rig.source, rig.warehouse, allowed, rig.target).equal
     rig.database.execute("UPDATE orders SET price = 2 WHERE id = 1")
     assert compare(rig.source, rig.warehouse, allowed, rig.target).rows_changed == 1
+
+
+@pytest.mark.parametrize("spec", [spec_of(cursor=["price"], key=("id",)), spec_of(cursor=["id"], key=("price",))])
+def test_a_key_or_cursor_may_lose_nothing(rig: Rig, spec: TableSpec) -> None:
+    """Without what is lost, two rows could have one key."""
+    rig.database.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, price numeric(12,2) NOT NULL UNIQUE)")
+    with pytest.raises(ConfigError, match=r"`allow_lossy` names 'price', by which rows are told apart"):
+        rig.sync(replace(spec, allow_lossy=("price",)))
 
 
 def test_generated_columns_are_read_as_values(rig: Rig) -> None:

@@ -3,8 +3,9 @@
 from importlib.resources import files
 
 import psycopg
+from psycopg import sql
 
-from ..base import LoadPlan
+from ..base import CAPTURED_AT, LoadPlan
 from . import catalog, names
 from .ledger import Counts
 from .schema import Shape
@@ -43,22 +44,24 @@ def decide(
         return "refresh: diff"
     written = sum(count.inserted + count.updated + count.deleted for count in counts.values())
     share = written / max(present, staged)
+    if not written:
+        return "nothing changed"
     how_much = f"{share:.0%} of {max(present, staged):,} rows changed"
     if settings.mode == "auto" and max(present, staged) < ROWS_LEAST:
         return f"{how_much}: a small table"
     if settings.mode == "auto" and share <= settings.swap_above:
         return f"{how_much}, not more than swap_above {settings.swap_above:g}"
-    if obstacle := _obstacle(connection, shape, counts, forced=settings.mode == "swap"):
+    if obstacle := _obstacle(connection, plan, shape, forced=settings.mode == "swap"):
         return f"{how_much}, but {obstacle}"
     raise SwapInstead(counts, staged, "refresh: swap" if settings.mode == "swap" else f"{how_much}, above swap_above")
 
 
-def _obstacle(connection: psycopg.Connection, shape: Shape, counts: dict[int, Counts], *, forced: bool) -> str | None:
+def _obstacle(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, *, forced: bool) -> str | None:
     if connection.info.server_version < OLDEST_SERVER:
         return "the server is older than 15"
     if shape.changes or shape.key_index is not None:
         return "its columns or its key change"
-    if any(count.stale for count in counts.values()):
+    if _has_later_rows(connection, plan):
         return "it has rows of a later extraction"
     assert shape.oid is not None
     own = {column.name for column in catalog.columns(connection, shape.oid)} - set(shape.names) - names.RESERVED
@@ -68,3 +71,14 @@ def _obstacle(connection: psycopg.Connection, shape: Shape, counts: dict[int, Co
         if not (forced and may_be_forced):
             return reason
     return None
+
+
+def _has_later_rows(connection: psycopg.Connection, plan: LoadPlan) -> bool:
+    """Rows that stay though this re-read did not bring them; those of the new table are all of this re-read."""
+    assert plan.delete_missing is not None
+    row = connection.execute(
+        sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > {})").format(
+            names.table(plan.target), names.column(CAPTURED_AT), sql.Literal(plan.delete_missing.captured_at)
+        )
+    ).fetchone()
+    return bool(row and row[0])

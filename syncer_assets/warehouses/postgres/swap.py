@@ -13,7 +13,7 @@ from importlib.resources import files
 import psycopg
 from psycopg import sql
 
-from ...model.errors import AssertionFailed
+from ...model.errors import AssertionFailed, DbError
 from ...model.table import Target
 from ..base import CAPTURED_AT, DELETED_AT, LoadPlan
 from . import catalog, names
@@ -185,8 +185,13 @@ def _index(sessions: Sessions, connection: psycopg.Connection, target: Target, n
                 sql.SQL(definition[len(start) :]),  # the catalogue's own words
             )
         )
-    with ThreadPoolExecutor(INDEX_SESSIONS) as pool:
-        list(pool.map(lambda statement: _alone(sessions, target, statement), statements))
+    try:
+        with ThreadPoolExecutor(INDEX_SESSIONS) as pool:
+            list(pool.map(lambda statement: _alone(sessions, target, statement), statements))
+    except DbError as error:
+        if error.retryable:
+            raise
+        raise CannotSwap(f"an index of it cannot be built anew ({error.code})") from None
     for constraint, definition, foreign, valid in connection.execute(CONSTRAINTS_SQL, (oid,)).fetchall():
         late = foreign and not definition.endswith("NOT VALID")
         connection.execute(

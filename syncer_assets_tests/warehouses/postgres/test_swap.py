@@ -255,6 +255,39 @@ def test_a_killed_build_is_cleared_away_by_the_next_load(
     assert (report.how, warehouse_db.scalar(LEFT)) == ("diff", 0)
 
 
+def test_rows_of_a_later_extraction_stay(orders: Loads, warehouse_db: Database) -> None:
+    """A new table would have the rows of this re-read only."""
+    orders.load([(n, "a") for n in range(20)], captured=10)
+    orders.load([(99, "later")], captured=30)
+    rule = whole_table(20, max_shrink=1.0)
+    report = orders.load([(n, "b") for n in range(20)], 20, delete_missing=rule, mode="replace", refresh=SWAP)
+    assert (report.how, report.refresh_reason.endswith("it has rows of a later extraction")) == ("diff", True)
+    assert (99, "later") in rows(warehouse_db)
+
+
+def test_the_same_rows_again_are_no_reason_for_a_new_table(orders: Loads, warehouse_db: Database) -> None:
+    orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
+    old = oid(warehouse_db)
+    report = orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(2), mode="replace", refresh=SWAP)
+    assert (report.how, report.refresh_reason, oid(warehouse_db)) == ("diff", "nothing changed", old)
+
+
+def test_an_index_that_cannot_be_built_anew_keeps_the_old_table(orders: Loads, warehouse_db: Database) -> None:
+    """Its function looks a table up by a name without its schema, as indexes are not built any more."""
+    orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
+    warehouse_db.execute(
+        "CREATE FUNCTION shop.helper(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+        "CREATE FUNCTION shop.named(text) RETURNS text IMMUTABLE LANGUAGE plpgsql SET search_path = shop AS"
+        " 'BEGIN RETURN helper($1); END'; CREATE INDEX ON shop.orders (shop.named(status));"
+        "ALTER FUNCTION shop.named(text) RESET search_path"
+    )
+    old = oid(warehouse_db)
+    report = orders.load([(1, "a")], delete_missing=whole_table(2, max_shrink=1.0), mode="replace", refresh=SWAP)
+    assert report.how == "diff"
+    assert "an index of it cannot be built anew" in report.refresh_reason
+    assert oid(warehouse_db) == old
+
+
 def test_the_guard_comes_before_the_new_table(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
     for few in ([], [(1, "b")]):
