@@ -236,19 +236,8 @@ class _Sync:
             metrics,
             report,
         )
-        meter = ProgressMeter(progress, window.low, window.high)
         with writer:
-            rest = loop.read_in_parallel(base, window, writer, meter) if window.high else None
-            if rest is not None:
-                with loop.batches(rest) as batches:
-                    for batch in batches:
-                        writer.add(batch)
-                        meter.add(batch.num_rows, writer.page)
-            for read in _beside(spec, self.resolved, base, window):
-                with loop.pages(read) as batches:
-                    for batch in batches:
-                        writer.add_beside(batch)
-                        meter.add(batch.num_rows, writer.page)
+            self._write(loop, base, window, writer, ProgressMeter(progress, window.low, window.high))
             self._assert_same_table(server)
             if self.may_reread or window.has_news(self.head):
                 writer.finish()
@@ -266,6 +255,20 @@ class _Sync:
             writer.rows_left_window,
             () if window.low is None else checks.columns_needing_full(self.source, base, self.head, self.resolved),
         )
+
+    def _write(self, loop: Loop, base: Read, window: Window, writer: WindowWriter, meter: ProgressMeter) -> None:
+        """All rows of the window, then those beside it."""
+        rest = loop.read_in_parallel(base, window, writer, meter) if window.high else None
+        if rest is not None:
+            with loop.batches(rest) as batches:
+                for batch in batches:
+                    writer.add(batch)
+                    meter.add(batch.num_rows, writer.page)
+        for read in _beside(self.spec, self.resolved, base, window):
+            with loop.pages(read) as batches:
+                for batch in batches:
+                    writer.add_beside(batch)
+                    meter.add(batch.num_rows, writer.page)
 
     def _base(self, window: Window, partition: Partition) -> Read:
         """The rows of the window."""

@@ -1,6 +1,7 @@
 -- What a table has besides its rows, as the statements that give it to the table in its place: (place, statement), to
 -- be asked before the old table ($1) is renamed and run in order after the new one ($2) has its name. Place 1 comes
--- before the old table is dropped, all others after. The session's search_path is empty, so names are qualified.
+-- before the old table is dropped, all others after. Names of the new one's indexes begin with $3. The session's
+-- search_path is empty, so names are qualified.
 WITH t AS (
     SELECT c.*, format('%I.%I', n.nspname, c.relname) AS name, n.nspname
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid
@@ -15,16 +16,16 @@ FROM pg_class v WHERE v.relkind = 'v' AND v.oid IN (
     SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid)
 UNION ALL
-SELECT 2, CASE WHEN k.oid IS NULL THEN format('ALTER INDEX %I.%I RENAME TO %I', t.nspname, '_syncer_ix_' || i.indexrelid, c.relname)
+SELECT 2, CASE WHEN k.oid IS NULL THEN format('ALTER INDEX %I.%I RENAME TO %I', t.nspname, $3::text || i.indexrelid, c.relname)
     ELSE format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I%s', t.name, k.conname,
-        CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, '_syncer_ix_' || i.indexrelid,
+        CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, $3::text || i.indexrelid,
         CASE WHEN k.condeferrable THEN ' DEFERRABLE' || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END END)
     END
 FROM t JOIN pg_index i ON i.indrelid = t.oid AND i.indisvalid JOIN pg_class c ON c.oid = i.indexrelid
 LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x')
 WHERE k.contype IS DISTINCT FROM 'x'
 UNION ALL
-SELECT 2, format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', t.name, '_syncer_ix_' || k.conindid, k.conname)
+SELECT 2, format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', t.name, $3::text || k.conindid, k.conname)
 FROM t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'x'
 UNION ALL
 SELECT 3, format('ALTER TABLE %s OWNER TO %I', t.name, pg_get_userbyid(t.relowner))

@@ -102,7 +102,7 @@ def _swap(
     assert shape.oid is not None
     write.settle(connection, plan, shape, staged)
     try:
-        shadow = swap.build(sessions, connection, plan, shape)
+        shadow = swap.build(sessions, connection, plan, shape, epoch)
         deadline = time.monotonic() + SWAP_PATIENCE_SECONDS
         swap.outlive_older(connection, deadline)
         plan.emit("shadow ready", table=plan.target.name, rows=shadow.rows)
@@ -123,7 +123,7 @@ def _swap(
         return outcome
     finally:
         if not connection.closed:
-            swap.drop(connection, plan.target, shape.oid)
+            swap.drop(connection, plan.target, shape.oid, epoch)
 
 
 def _transact(

@@ -45,7 +45,7 @@ WHERE i.indrelid = $1 AND NOT i.indisexclusion ORDER BY pg_relation_size(i.index
 """
 
 CONSTRAINTS_SQL = """
-SELECT CASE WHEN contype = 'x' THEN '_syncer_ix_' || conindid ELSE conname END, pg_get_constraintdef(oid),
+SELECT CASE WHEN contype = 'x' THEN $2 || conindid ELSE conname END, pg_get_constraintdef(oid),
     contype = 'f', convalidated
 FROM pg_constraint WHERE conrelid = $1 AND contype IN ('x', 'f')
 """
@@ -55,6 +55,12 @@ INSERT INTO {shadow} ({columns}, {captured_at}, {deleted_at})
 SELECT {kept}, t.{captured_at}, t.{deleted_at} FROM {table} t WHERE t.{deleted_at} IS NOT NULL AND {not_staged}
 """
 
+
+LEFT_SQL = """
+SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind = 'r' AND starts_with(c.relname, $2)
+    AND $3 IN ('', substr(c.relname, length($2) + 1))
+"""
 
 OLDER_SQL = """
 SELECT l.virtualxid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -69,26 +75,29 @@ class CannotSwap(Exception):
 
 @dataclass(frozen=True)
 class Shadow:
-    """A complete table beside the target, with its indexes under names of their own."""
+    """A complete table beside the target, with its indexes under names that begin with `prefix`."""
 
     oid: int
-    name: sql.Identifier
+    name: str
+    prefix: str
     rows: int
 
 
-def build(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Shadow:
-    """Fill a new table from the staged rows, index and analyse it. Readers of the target notice nothing."""
+def build(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, shape: Shape, epoch: int) -> Shadow:
+    """Fill a new table from the staged rows, index and analyse it. Readers of the target notice nothing.
+
+    Its name has the load's epoch: a load that another one has overtaken never touches the other's table."""
     assert shape.oid is not None
-    drop(connection, plan.target, shape.oid)
-    name = _name(plan.target, shape.oid)
+    plain, prefix = f"{_new(shape.oid)}{epoch}", f"_syncer_ix_{epoch}_"
+    name = sql.Identifier(plan.target.schema, plain)
     with _no_search_path(connection):
         _create(connection, plan.target, name, shape.oid)
         rows = _fill(connection, plan, shape, name)
-        _index(sessions, connection, plan.target, name, shape.oid)
+        _index(sessions, connection, plan.target, name, shape.oid, prefix)
         connection.execute(sql.SQL("ANALYZE {}").format(name))
-    oid = catalog.table_oid(connection, Target(plan.target.warehouse, plan.target.schema, _plain(shape.oid)))
+    oid = catalog.table_oid(connection, Target(plan.target.warehouse, plan.target.schema, plain))
     assert oid is not None
-    return Shadow(oid, name, rows)
+    return Shadow(oid, plain, prefix, rows)
 
 
 def outlive_older(connection: psycopg.Connection, deadline: float) -> None:
@@ -110,9 +119,13 @@ def put_in_place(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, s
     table, aside = names.table(plan.target), _aside(shape.oid or 0)
     connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
     before = catalogue_of(connection, shape.oid or 0)
-    carried = connection.execute(CARRY_SQL, (shape.oid, shadow.oid)).fetchall()
+    carried = connection.execute(CARRY_SQL, (shape.oid, shadow.oid, shadow.prefix)).fetchall()
     connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, sql.Identifier(aside)))
-    connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(shadow.name, sql.Identifier(plan.target.table)))
+    connection.execute(
+        sql.SQL("ALTER TABLE {} RENAME TO {}").format(
+            sql.Identifier(plan.target.schema, shadow.name), sql.Identifier(plan.target.table)
+        )
+    )
     _run(connection, [statement for place, statement in carried if place == 1])
     connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(plan.target.schema, aside)))
     _run(connection, [statement for place, statement in carried if place > 1])
@@ -120,10 +133,11 @@ def put_in_place(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, s
         raise CannotSwap(", ".join(sorted({f"{kind} {name}".strip() for (kind, name), _ in different})))
 
 
-def drop(connection: psycopg.Connection, target: Target, oid: int) -> None:
-    """Remove what a load that was killed has left beside the target."""
-    if catalog.table_oid(connection, Target(target.warehouse, target.schema, _plain(oid))) is not None:
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_name(target, oid)))
+def drop(connection: psycopg.Connection, target: Target, oid: int, epoch: int | None = None) -> None:
+    """Remove what loads that were killed have left beside the target, or what the load of this epoch has made."""
+    rows = connection.execute(LEFT_SQL, (target.schema, _new(oid), "" if epoch is None else str(epoch))).fetchall()
+    for (name,) in rows:
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(target.schema, name)))
 
 
 def catalogue_of(connection: psycopg.Connection, oid: int) -> dict[tuple[str, str], str]:
@@ -171,7 +185,9 @@ def _fill(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, name: sq
     return rows
 
 
-def _index(sessions: Sessions, connection: psycopg.Connection, target: Target, name: sql.Identifier, oid: int) -> None:
+def _index(
+    sessions: Sessions, connection: psycopg.Connection, target: Target, name: sql.Identifier, oid: int, prefix: str
+) -> None:
     """Indexes by several sessions; then the constraints that are no index, foreign keys checked afterwards."""
     statements = []
     for index, unique, definition, start in connection.execute(INDEXES_SQL, (oid,)).fetchall():
@@ -180,7 +196,7 @@ def _index(sessions: Sessions, connection: psycopg.Connection, target: Target, n
         statements.append(
             sql.SQL("CREATE {}INDEX {} ON {}{}").format(
                 sql.SQL("UNIQUE " if unique else ""),
-                sql.Identifier(f"_syncer_ix_{index}"),
+                sql.Identifier(f"{prefix}{index}"),
                 name,
                 sql.SQL(definition[len(start) :]),  # the catalogue's own words
             )
@@ -192,7 +208,7 @@ def _index(sessions: Sessions, connection: psycopg.Connection, target: Target, n
         if error.retryable:
             raise
         raise CannotSwap(f"an index of it cannot be built anew ({error.code})") from None
-    for constraint, definition, foreign, valid in connection.execute(CONSTRAINTS_SQL, (oid,)).fetchall():
+    for constraint, definition, foreign, valid in connection.execute(CONSTRAINTS_SQL, (oid, prefix)).fetchall():
         late = foreign and not definition.endswith("NOT VALID")
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
@@ -226,13 +242,9 @@ def _no_search_path(connection: psycopg.Connection) -> Iterator[None]:
             connection.execute("RESET search_path")
 
 
-def _plain(oid: int) -> str:
-    return f"_syncer_new_{oid}"
+def _new(oid: int) -> str:
+    return f"_syncer_new_{oid}_"
 
 
 def _aside(oid: int) -> str:
     return f"_syncer_old_{oid}"
-
-
-def _name(target: Target, oid: int) -> sql.Identifier:
-    return sql.Identifier(target.schema, _plain(oid))

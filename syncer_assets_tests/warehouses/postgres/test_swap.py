@@ -3,16 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
-from syncer_assets.model.errors import DbError, RefusedByGuard
+from syncer_assets.model.errors import DbError, LostRace, RefusedByGuard
 from syncer_assets.model.table import RefreshSettings
 from syncer_assets.warehouses.postgres import load, refresh, swap
 from syncer_assets_tests.servers import Database
-from syncer_assets_tests.warehouses.postgres.plans import Loads, whole_table
+from syncer_assets_tests.warehouses.postgres.plans import Extraction, Loads, whole_table
 
 SWAP = RefreshSettings("swap")
 LEFT = "SELECT count(*) FROM pg_class WHERE relname LIKE '\\_syncer\\_new%' OR relname LIKE '\\_syncer\\_old%'"
@@ -286,6 +287,23 @@ def test_an_index_that_cannot_be_built_anew_keeps_the_old_table(orders: Loads, w
     assert report.how == "diff"
     assert "an index of it cannot be built anew" in report.refresh_reason
     assert oid(warehouse_db) == old
+
+
+def test_of_two_swaps_the_later_wins_and_the_other_touches_nothing_of_it(orders: Loads, warehouse_db: Database) -> None:
+    """As a process does that was stopped in the midst of it, and goes on when another has taken over."""
+    orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
+    overtaken = orders.plan([Extraction([(n, "b") for n in range(20)], mode="replace")], delete_missing=whole_table(2))
+    taken_over: list[int] = []
+
+    def on(event: str, **fields: Any) -> None:
+        if event == "shadow ready" and not taken_over:
+            taken_over.append(1)
+            orders.load([(n, "c") for n in range(20)], delete_missing=whole_table(2), mode="replace", refresh=SWAP)
+
+    with pytest.raises(LostRace):
+        orders.warehouse.load(replace(overtaken, refresh=SWAP, emit=on))
+    assert rows(warehouse_db) == [(n, "c") for n in range(20)]
+    assert warehouse_db.scalar(LEFT) == 0
 
 
 def test_the_guard_comes_before_the_new_table(orders: Loads, warehouse_db: Database) -> None:
