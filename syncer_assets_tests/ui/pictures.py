@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from syncer_assets.assets.checks import BLOAT, CHECKSUM, FRESHNESS
 from syncer_assets.demo.run import HASH_KEY
 from syncer_assets.demo.server import EmbeddedPostgres
 from syncer_assets.demo.shop import ROWS, open_shop
@@ -44,32 +45,35 @@ def synced_shop() -> Iterator[DagsterUI]:
         syncer = Path(sys.executable).with_name("syncer")
         subprocess.run([str(syncer), "run"], env=ui.env, check=True, timeout=SYNC_SECONDS)
         ui.start_daemon()
-        checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in ("checksum", "freshness")]
+        checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in (CHECKSUM, FRESHNESS, BLOAT)]
         ui.wait_for_run(ui.execute_checks(*checks))
         yield ui
 
 
 def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
     """The graph of all assets, in a window that it fills; with the sensors as they are by default."""
-    browser.resize(1500, 1070)
+    browser.resize(1500, 1330)
     browser.open(f"{ui.url}/asset-groups", "Hide navigation", "Materialize all")
     browser.click("Hide navigation")
     browser.evaluate("document.querySelector('[aria-label=panel_show_right]').closest('button').click()")
     browser.wait_until_still()
-    browser.double_click(1000, 1055)  # on nothing: fits the graph into the window
-    browser.wait_for("3 / 3 Passed", "4 / 4 Passed")
+    browser.double_click(1000, 1315)  # on nothing: fits the graph into the window
+    browser.wait_for("4 / 4 Passed", "1 / 1 Passed")
     browser.wait_until_still()
     browser.picture(path)
 
 
 def take_plots(ui: DagsterUI, browser: Browser, path: Path) -> None:
-    """The plots of orders in the lake, a point a month: the last four, of rows and speed, fill the window."""
+    """The plots of orders in the lake, a point a month: four of them, of rows and speed, fill the window."""
     browser.resize(1600, 730)
     browser.open(f"{ui.url}/assets/lake/shop/orders?view=overview", "rows_per_second")
     browser.click("Plots")
     browser.wait_for("highest data point")
     poll(lambda: browser.evaluate("document.querySelectorAll('canvas').length >= 12"), 60)
-    browser.evaluate("[...document.querySelectorAll('canvas')].at(-1).scrollIntoView({block: 'end'})")
+    browser.evaluate(
+        "[...document.querySelectorAll('div')].filter((each) => each.innerText === 'rows').at(-1)"
+        ".scrollIntoView({block: 'start'})"
+    )
     browser.wait_until_still()
     browser.picture(path)
 
