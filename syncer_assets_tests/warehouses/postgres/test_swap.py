@@ -306,6 +306,21 @@ def test_of_two_swaps_the_later_wins_and_the_other_touches_nothing_of_it(orders:
     assert warehouse_db.scalar(LEFT) == 0
 
 
+def test_an_overtaken_load_that_clears_up_leaves_the_winners_new_table(orders: Loads, warehouse_db: Database) -> None:
+    orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
+    old = oid(warehouse_db)
+
+    def on(event: str, **fields: Any) -> None:
+        if event == "shadow ready":
+            with warehouse_db.connect() as connection:
+                connection.cursor_factory = psycopg.RawCursor
+                epoch = warehouse_db.scalar("SELECT epoch FROM _syncer.targets")
+                swap.drop(connection, orders.target, old, epoch - 1)
+
+    new = [(n, "b") for n in range(20)]
+    assert orders.load(new, delete_missing=whole_table(2), mode="replace", refresh=SWAP, emit=on).how == "swap"
+
+
 def test_the_guard_comes_before_the_new_table(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
     for few in ([], [(1, "b")]):
