@@ -28,13 +28,20 @@ _HEED_SIGINT = (
 
 
 class DagsterUI:
-    """Webserver and daemon as people run them: the shipped workspace.yaml and dagster.yaml, on loopback.
+    """Webserver and daemon as people run them, on loopback; unless told otherwise by the shipped workspace.yaml and
+    dagster.yaml.
 
     `env` is what the definitions read. The daemon is started on its own, so that there is a time before its first tick.
     """
 
-    def __init__(self, home: Path, env: Mapping[str, str]) -> None:
-        self.home = home
+    def __init__(
+        self,
+        home: Path,
+        env: Mapping[str, str],
+        instance: Path = CHECKOUT / "dagster.yaml",
+        workspace: Path = CHECKOUT / "workspace.yaml",
+    ) -> None:
+        self.home, self.instance, self.workspace = home, instance, workspace
         self.env = {**os.environ, **env, "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
         self.url = ""
         self._started: dict[str, subprocess.Popen[bytes]] = {}
@@ -43,18 +50,18 @@ class DagsterUI:
     def start(self) -> "DagsterUI":
         """The webserver, ready to answer."""
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "dagster.yaml").write_text((CHECKOUT / "dagster.yaml").read_text())
+        (self.home / "dagster.yaml").write_text(self.instance.read_text())
         create = "import dagster; dagster.DagsterInstance.get()"  # first: two processes would race to create its tables
         subprocess.run([sys.executable, "-c", create], env=self.env, check=True, timeout=START_SECONDS)
         port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
-        self._start("dagster-webserver", "--host", "127.0.0.1", "--port", str(port))
+        self._start("dagster-webserver", "--host", "127.0.0.1", "--port", str(port), *self._workspace)
         poll(self._location_is_loaded, START_SECONDS, every_seconds=0.2)
         return self
 
     def start_daemon(self) -> None:
         """The daemon: from now on runs start, sensors tick, and backfills go on."""
-        self._start("dagster-daemon", "run")
+        self._start("dagster-daemon", "run", *self._workspace)
 
     def stop(self) -> None:
         """SIGINT lets Dagster end its children; what is left after a while is killed with its group."""
@@ -271,7 +278,7 @@ class DagsterUI:
         program = [sys.executable, "-c", _HEED_SIGINT, str(Path(sys.executable).with_name(name))]
         with (self.home / f"{name}.log").open("wb") as log:
             self._started[name] = subprocess.Popen(
-                [*program, *arguments, "--workspace", str(CHECKOUT / "workspace.yaml")],
+                [*program, *arguments],
                 cwd=self.home,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -279,6 +286,10 @@ class DagsterUI:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, to be killed by its id
             )
+
+    @property
+    def _workspace(self) -> tuple[str, str]:
+        return "--workspace", str(self.workspace)
 
     def _log(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text(errors="replace")
