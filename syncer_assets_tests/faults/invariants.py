@@ -29,7 +29,7 @@ Marks = dict[tuple[str, str], list[str] | None]
 """`safe` of each (table, partition)."""
 
 _KNOWN = re.compile(
-    r"_lake\.json|[^/]+/[^/]+/(_table\.json|_registered/[^/]+\.json|[^/]+/_manifests/\d{8}\.json"
+    r"_lake\.json|[^/]+/[^/]+/(_table\.json|_density\.json|_registered/[^/]+\.json|[^/]+/_manifests/\d{8}\.json"
     r"|[^/]+/data/\d{8}-[0-9a-f]+/part-\d{5}\.parquet)"
 )
 

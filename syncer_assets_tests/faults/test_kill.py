@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from syncer_assets.model.table import TableSpec
+from syncer_assets.model.partition import PartitionScheme
+from syncer_assets.model.table import ChunkSettings, FileSettings, SizeSettings, TableSpec
 from syncer_assets.sync.lake import Place
 from syncer_assets_tests.faults.invariants import Footprint, Marks, assert_invariants
 from syncer_assets_tests.faults.job import (
@@ -71,6 +72,15 @@ MATRIX = [
     (COUNTRIES, "snapshot opened", ((1,), (1,))),
     (COUNTRIES, "rows staged", ((), (1,))),
 ]
+SHARED = replace(
+    ITEMS,
+    partitions=PartitionScheme(),
+    workers=3,
+    chunk=ChunkSettings(rows=50),
+    files=FileSettings(max_rows=50),
+    sizes=SizeSettings(streaming_mb=1e-9, parallel_mb=1e-9, parallel_rows=1),
+)
+"""Read by three readers, in rounds of 300 ids."""
 NOT_BEFORE_COMMIT = {"nothing new to read", "orphans removed", "attempt thrown away"}
 
 
@@ -163,6 +173,20 @@ def test_only_what_was_not_committed_is_read_again(
         assert report.rows == 400 - committed
         opened.load(EVENTS)
         assert_invariants(source_db, opened.lake, warehouse_db, [(EVENTS, target_of(EVENTS))])
+
+
+@pytest.mark.parametrize(("step", "nth", "rows"), [("round opened", 2, 300), ("manifest committed", 1, 300)], ids=_id)
+def test_a_kill_between_rounds_of_several_readers_keeps_the_rounds_before(
+    step: str, nth: int, rows: int, job: Job, tmp_path: Path, source_db: Database, warehouse_db: Database
+) -> None:
+    source_db.execute("ANALYZE items")
+    _kill(job.only(SHARED), tmp_path, step, nth)
+    with job.opened() as opened:
+        manifests = opened.lake.manifests(Place(SHARED.source, SHARED.table, "all"))
+        assert [manifest.rows for manifest in manifests] == [rows]
+        _rerun(opened, SHARED, source_db, warehouse_db)
+        again = opened.lake.manifests(Place(SHARED.source, SHARED.table, "all"))
+        assert sum(manifest.rows for manifest in again) == 700, "a row was read twice"
 
 
 def test_every_event_before_commit_is_a_kill_point(job: Job, source_db: Database) -> None:
