@@ -14,15 +14,18 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 
-.PHONY: help setup demo dev test bench lint constraints clean
+.PHONY: help setup demo demo-doubles dev test bench lint constraints clean
 
 help: ## print this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 setup: $(READY) ## make .venv with everything that a run, the tests and the linters need
 
 demo: $(READY) ## sync the demo shop from an embedded PostgreSQL; ARGS="--no-ui --json --scale 0.1"
 	$(BIN)/syncer demo $(ARGS)
+
+demo-doubles: $(READY) ## the same into a double of Redshift (over an S3 server) and one of Snowflake; ARGS="--scale 0.02 redshift"
+	$(BIN)/python -m syncer_assets_tests.doubles.demo $(ARGS)
 
 dev: $(READY) $(HOME_FOLDER) ## serve the UI on the shipped definitions, PORT=3000; the demo's databases unless SHOP_DSN is set
 	DAGSTER_HOME="$(CURDIR)/$(HOME_FOLDER)" $(BIN)/python -m syncer_assets.demo \
@@ -51,7 +54,7 @@ constraints: ## freeze constraints.txt anew, after a change of pyproject.toml
 clean: ## remove what make made, but for the lake in data/
 	rm -rf .venv .demo $(HOME_FOLDER) build *.egg-info .pytest_cache .ruff_cache .hypothesis syncer_assets/drivers/*.so
 
-$(READY): pyproject.toml setup.py constraints.txt syncer_assets/drivers/_mysql_rows.c
+$(READY): pyproject.toml setup.py constraints.txt $(wildcard syncer_assets/drivers/_*.[ch])
 	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found; say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --no-deps --requirement constraints.txt

@@ -1,4 +1,4 @@
-"""The rows of a MySQL query as Arrow batches: PyMySQL's session, a prepared statement, and `_mysql_rows` as the parser.
+"""The rows of a MySQL query as Arrow batches: PyMySQL's session, a prepared statement, and our own parser.
 
 Rows of a prepared statement come in binary: floats are exact, where the text protocol cuts FLOAT to six digits. The
 socket is read only when the next batch is asked for, so what is held is a batch and RECEIVE_BYTES; the server waits
@@ -7,25 +7,30 @@ meanwhile. https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_comma
 
 import struct
 from collections.abc import Generator
-from enum import IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from pymysql.constants import COMMAND, FIELD_TYPE, FLAG
 from pymysql.protocol import FieldDescriptorPacket
 
-from ..model.errors import AttemptVoid, ConfigError, DbError
+from ..model.errors import AttemptVoid
 from . import mysql
-
-if TYPE_CHECKING:
-    from ._mysql_rows import Rows
+from .columns import (
+    BATCH_BYTES,
+    BYTES,
+    DATE,
+    DECIMAL,
+    DOUBLE,
+    FLOAT,
+    INTEGER,
+    TEXT,
+    TIMESTAMP,
+    Findings,
+    batch,
+)
+from .native import Kind, MysqlRows
 
 RECEIVE_BYTES = 1024 * 1024
-BATCH_BYTES = 16 * 1024 * 1024
-"""A batch has fewer rows than asked for where they are as long as this; one row may be longer."""
-
-INTEGER, FLOAT, DOUBLE, DECIMAL, DATE, TIMESTAMP, TEXT, BYTES = range(8)
-"""The kinds of columns, as `_mysql_rows.c` numbers them."""
 
 INTEGERS = {
     FIELD_TYPE.TINY: 1,
@@ -46,19 +51,6 @@ STRINGS = frozenset(
 BINARY_CHARSET = 63
 
 
-class Finding(IntFlag):
-    """What values of a column are, as the parser found them."""
-
-    IMPOSSIBLE_DATE = 1  # read as NULL
-    NUL_CHARACTER = 2  # in a text
-    NOT_UTF8 = 4
-    OUT_OF_RANGE = 8  # of a number: read as NULL
-
-
-Findings = dict[int, Finding]
-"""By the column's position; only columns of which something was found."""
-
-
 def read(
     connection: mysql.Connection, query: str, schema: pa.Schema, *, who: str, table: str | None, batch_rows: int
 ) -> Generator[tuple[pa.RecordBatch, Findings], None, None]:
@@ -67,12 +59,11 @@ def read(
     Raises DbError, never ends with fewer rows than there are. Raises AttemptVoid for a column that has another type
     than the schema's. Without rows there is no batch.
     """
-    parser = _parser()
     try:
         with mysql.errors("read", who=who, table=table):
             fields = _execute(connection, query)
             columns = _columns(fields, schema, table)
-            rows = parser(columns, connection._next_seq_id, batch_rows, BATCH_BYTES)  # type: ignore[attr-defined]  # private
+            rows = MysqlRows(columns, connection._next_seq_id, batch_rows, BATCH_BYTES)  # type: ignore[attr-defined]  # private
             received = _Received(connection)
         while not rows.ended:
             with mysql.errors("read", who=who, table=table):
@@ -80,7 +71,7 @@ def read(
             if rows.error is not None:
                 raise mysql.translate(*rows.error, "read", who=who, table=table)
             if rows.count:
-                yield _batch(rows, schema, who, table)
+                yield batch(rows, schema, who, table)
     finally:
         mysql.discard(connection)
 
@@ -95,7 +86,7 @@ class _Received:
         self._data[: len(first)] = first
         self._start, self._stop = 0, len(first)
 
-    def fill(self, rows: "Rows") -> None:
+    def fill(self, rows: MysqlRows) -> None:
         """Receive and parse until the rows are as many as a batch has, or all. Raises pymysql.OperationalError."""
         while True:
             try:
@@ -118,18 +109,6 @@ class _Received:
         self._data, self._start, self._stop = data, 0, rest
 
 
-def _parser() -> "type[Rows]":
-    """The compiled part. Raises ConfigError where it is missing."""
-    try:
-        from ._mysql_rows import Rows
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "the parser of MySQL's rows was not compiled when syncer_assets was installed",
-            fix="install gcc and Python's headers (python3-dev on Debian), then `make clean setup`",
-        ) from None
-    return Rows
-
-
 def _execute(connection: Any, query: str) -> list[FieldDescriptorPacket]:
     """Ask for the rows; what the columns are. Raises pymysql.MySQLError."""
     connection._execute_command(COMMAND.COM_STMT_PREPARE, query)
@@ -145,7 +124,7 @@ def _definitions(connection: Any, count: int) -> list[FieldDescriptorPacket]:
     return found
 
 
-def _columns(fields: list[FieldDescriptorPacket], schema: pa.Schema, table: str | None) -> tuple:
+def _columns(fields: list[FieldDescriptorPacket], schema: pa.Schema, table: str | None) -> tuple[Kind, ...]:
     """What the parser has to know of each column."""
     found = [_column(field, wanted.type) for field, wanted in zip(fields, schema, strict=True)]
     strange = [schema.field(number).name for number, column in enumerate(found) if column is None]
@@ -156,11 +135,11 @@ def _columns(fields: list[FieldDescriptorPacket], schema: pa.Schema, table: str 
             fix="none needed where the table was altered meanwhile: it is read anew. If it stays so, list them in "
             "`columns.exclude`, and report their types: it is a defect",
         )
-    return tuple(found)
+    return tuple(column for column in found if column is not None)
 
 
-def _column(field: Any, wanted: pa.DataType) -> tuple[int, int, int] | None:
-    """(kind, wire, lake) of `_mysql_rows`; None where the type of the wire is not one for the lake's."""
+def _column(field: Any, wanted: pa.DataType) -> Kind | None:
+    """(kind, wire, lake) of `native.MysqlRows`; None where the type of the wire is not one for the lake's."""
     wire: int = field.type_code
     if pa.types.is_integer(wanted) and wire in INTEGERS:
         sent, kept = INTEGERS[wire], wanted.bit_width // 8
@@ -181,26 +160,3 @@ def _column(field: Any, wanted: pa.DataType) -> tuple[int, int, int] | None:
     }
     kind = plain.get((wanted, wire))
     return None if kind is None else (kind, 0, 0)
-
-
-def _batch(rows: "Rows", schema: pa.Schema, who: str, table: str | None) -> tuple[pa.RecordBatch, Findings]:
-    """The rows that wait, without a copy. Raises DbError for values that no caller can allow."""
-    count, arrays, findings = rows.count, [], {}
-    for number, (field, (valid, offsets, values, nulls, found)) in enumerate(zip(schema, rows.take(), strict=True)):
-        parts = (valid, values) if offsets is None else (valid, offsets, values)
-        buffers = [None if part is None else pa.py_buffer(part) for part in parts]
-        arrays.append(pa.Array.from_buffers(field.type, count, buffers, nulls))
-        if found:
-            findings[number] = Finding(found)
-    for finding, what in (
-        (Finding.NOT_UTF8, "a text that is not UTF-8"),
-        (Finding.OUT_OF_RANGE, "a number that its type cannot hold"),
-    ):
-        names = [schema.field(number).name for number, found in findings.items() if finding in found]
-        if names:
-            raise DbError(
-                f"{who}: the server sent {what}, in {', '.join(names)}",
-                table=table,
-                fix="correct it at the source, or list the columns in `columns.exclude`",
-            )
-    return pa.RecordBatch.from_arrays(arrays, schema=schema), findings

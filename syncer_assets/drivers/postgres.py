@@ -91,15 +91,6 @@ def connect(
         return connection
 
 
-def conninfo_for_duckdb(dsn: str, settings: dict[str, str], application_name: str = "syncer_assets") -> str:
-    """The keyword form of a DSN with keepalives and session defaults, for DuckDB's ATTACH."""
-    given = conninfo.conninfo_to_dict(dsn)
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    arguments = {**KEEPALIVE, "application_name": application_name, **given}
-    arguments["options"] = f"{given.get('options') or ''} {options}".strip()
-    return conninfo.make_conninfo(**{name: str(value) for name, value in arguments.items() if value is not None})
-
-
 def secrets(dsn: str) -> tuple[str, ...]:
     """Every form of the DSN's password, for redaction."""
     try:

@@ -1,21 +1,27 @@
 """The checksum contract, in one scan: this SQL on a PostgreSQL source and warehouse, its twin in `sources/mysql`.
 
 * key text: the canonical texts of the key columns, joined by U+001F;
-* bucket: the first 8 hex digits of md5(key text) as a number, modulo the number of buckets;
+* bucket: the first 8 hex digits of md5(key text) as a number, modulo the number of buckets; where the key is a single
+  integer (`model.keys.whole_number`), its own absolute remainder. Their number is a prime, since ids come in steps;
 * row text: for each column `=` and its canonical text, or nothing where it is NULL, joined by U+001F;
 * row hash: the first 15 hex digits of md5(row text) as a number (60 bits); a bucket has its rows and their sum.
 
 Texts are hashed as UTF-8. The canonical text of a value does not depend on the session: see `canonical`; what a type's
-own output function decides (intervals, arrays, ranges) is pinned by `SETTINGS`, which `checksum` and `key_hashes` set.
+own output function decides (intervals, arrays, ranges) is pinned by `SETTINGS`, which `checksum` and `key_rows` set.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
 from ..model.columns import Column
+from ..model.keys import key_fields
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SETTINGS: Mapping[str, str] = {
     "datestyle": "ISO, YMD",
@@ -25,18 +31,22 @@ SETTINGS: Mapping[str, str] = {
     "extra_float_digits": "1",
     "xmloption": "content",
     "lc_monetary": "C",
+    "parallel_tuple_cost": "0",
 }
+"""The last one lets parallel workers compute the hashes, where the server has some to give: the planner takes what a
+row costs for cheap, and what its 16 bytes on their way cost for dear."""
 
 SEPARATOR = "\x1f"
 
 CHECKSUM_SQL = """
 SELECT bucket, count(*), sum(hash)::numeric FROM (
-    SELECT {bucket} AS bucket, {hash} AS hash FROM {table} WHERE {where}
+    SELECT {bucket} AS bucket, {hash} AS hash FROM {table} WHERE {where} OFFSET 0
 ) rows GROUP BY bucket
 """
+"""OFFSET 0 keeps the expressions out of the grouping, for which the planner would expect a group a row and sort."""
 
-KEY_HASHES_SQL = """
-SELECT {bucket} AS bucket, ARRAY[{key}]::text[] AS key, {hash} AS hash FROM {table} WHERE {where}
+KEY_ROWS_SQL = """
+COPY (SELECT {key}, {hash}{beside} FROM {table} WHERE {where}) TO STDOUT (FORMAT csv)
 """
 
 AS_TEXT: Mapping[str, str] = {
@@ -93,7 +103,7 @@ def canonical_type(column: Column) -> str:
     if column.transform == "hash":
         return "text"
     if column.type == "string":
-        return AS_TEXT.get(_base(column.source_type), "text") if column.portable else "text"
+        return AS_TEXT.get(base_type(column.source_type), "text") if column.portable else "text"
     if column.type.startswith("decimal"):
         return "numeric without NaN" if column.transform == "lossy" else "numeric"
     if column.type.startswith("timestamp"):
@@ -110,21 +120,28 @@ def checksum_query(
     buckets: int,
     where: sql.Composable | None = None,
     only: Sequence[int] | None = None,
+    number: str | None = None,
 ) -> sql.Composed:
-    """`bucket, rows, sum of row hashes` of a table. `columns` are (name, canonical type), the key's among them."""
-    return sql.SQL(CHECKSUM_SQL).format(**_parts(table, columns, key, buckets, where, only))
+    """`bucket, rows, sum of row hashes` of a table. `columns` are (name, canonical type), the key's among them.
+
+    `number` is the key's column where it is one integer."""
+    return sql.SQL(CHECKSUM_SQL).format(**_parts(table, columns, key, buckets, where, only, number))
 
 
-def key_hashes_query(
+def key_rows_query(
     table: sql.Composable,
     columns: Sequence[tuple[str, str]],
     key: Sequence[str],
-    buckets: int,
+    buckets: int = 1,
     where: sql.Composable | None = None,
     only: Sequence[int] | None = None,
+    number: str | None = None,
+    beside: Sequence[sql.Composable] = (),
 ) -> sql.Composed:
-    """`bucket, key as text[], row hash` of the rows of some buckets, to find the keys that differ."""
-    return sql.SQL(KEY_HASHES_SQL).format(**_parts(table, columns, key, buckets, where, only))
+    """The key's canonical texts, the row hash, and what stands `beside` it, of the rows of some buckets."""
+    parts = _parts(table, columns, key, buckets, where, only, number)
+    more = sql.SQL("").join(sql.SQL(", {}").format(each) for each in beside)
+    return sql.SQL(KEY_ROWS_SQL).format(**parts, beside=more)
 
 
 def checksum(connection: psycopg.Connection, query: sql.Composed) -> dict[int, tuple[int, int]]:
@@ -133,13 +150,35 @@ def checksum(connection: psycopg.Connection, query: sql.Composed) -> dict[int, t
         return {int(bucket): (int(rows), int(total)) for bucket, rows, total in connection.execute(query)}
 
 
-def key_hashes(connection: psycopg.Connection, query: sql.Composed) -> dict[int, dict[tuple[str, ...], int]]:
-    """Run a `key_hashes_query`: per bucket, the row hash of each key."""
-    found: dict[int, dict[tuple[str, ...], int]] = {}
-    with canonical_session(connection):
-        for bucket, key, row_hash in connection.execute(query):
-            found.setdefault(int(bucket), {})[tuple(key)] = int(row_hash)
-    return found
+def key_rows(connection: psycopg.Connection, query: sql.Composed, schema: "pa.Schema") -> "pa.Table":
+    """Run a `key_rows_query`. NULL stays NULL, and an empty text empty."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    received = pa.BufferOutputStream()
+    with canonical_session(connection), connection.cursor() as cursor, cursor.copy(query) as copy:
+        for data in copy:
+            received.write(data)
+    answer = received.getvalue()
+    if not answer.size:
+        return schema.empty_table()
+    return csv.read_csv(
+        pa.BufferReader(answer),
+        read_options=csv.ReadOptions(column_names=schema.names),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
+    )
+
+
+def key_rows_schema(key: Sequence[str], beside: Sequence[object]) -> "pa.Schema":
+    """What `key_rows` of a source or warehouse gives: k0, k1 .., hash, b0, b1 .."""
+    import pyarrow as pa
+
+    texts = [pa.field(f"b{number}", pa.string()) for number in range(len(beside))]
+    keys = [pa.field(name, pa.string()) for name in key_fields(key)]
+    return pa.schema([*keys, pa.field("hash", pa.int64()), *texts])
 
 
 @contextmanager
@@ -154,10 +193,11 @@ def canonical_session(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
-def canonical(name: str, type_name: str) -> sql.Composed:
+def canonical(name: str | sql.Composable, type_name: str) -> sql.Composed:
     """The text of a column's value; NULL where it is NULL."""
-    template = CANONICAL.get(_base(type_name), "{0}::text")
-    return sql.SQL(template).format(sql.Identifier(name))  # type: ignore[arg-type]  # the constants above
+    template = CANONICAL.get(base_type(type_name), "{0}::text")
+    column = sql.Identifier(name) if isinstance(name, str) else name
+    return sql.SQL(template).format(column)  # type: ignore[arg-type]  # the constants above
 
 
 def _parts(
@@ -167,6 +207,7 @@ def _parts(
     buckets: int,
     where: sql.Composable | None,
     only: Sequence[int] | None,
+    number: str | None,
 ) -> dict[str, sql.Composable]:
     types = dict(columns)
     keys = [canonical(name, types.get(name, "text")) for name in key]
@@ -176,6 +217,8 @@ def _parts(
         sql.SQL("coalesce('=' || {}, '')").format(canonical(name, type_name)) for name, type_name in columns
     )
     bucket = sql.SQL("({} % {})").format(_number(key_text, 8, 32), sql.Literal(buckets))
+    if number is not None:
+        bucket = sql.SQL("abs({} % {})::bigint").format(sql.Identifier(number), sql.Literal(buckets))
     conditions = [sql.SQL("({})").format(where)] if where is not None else []
     if only is not None:
         conditions.append(sql.SQL("{} = ANY ({}::bigint[])").format(bucket, sql.Literal(list(only))))
@@ -194,7 +237,7 @@ def _number(text: sql.Composable, digits: int, bits: int) -> sql.Composed:
     )
 
 
-def _base(type_name: str) -> str:
+def base_type(type_name: str) -> str:
     """The type without its modifier: `timestamp(3) with time zone` is `timestamp with time zone`."""
     if type_name.endswith("[]"):
         return type_name

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from syncer_assets.drivers import mysql_rows
-from syncer_assets.drivers.mysql_rows import (
+from syncer_assets.drivers import columns
+from syncer_assets.drivers.columns import (
     BYTES,
     DATE,
     DECIMAL,
@@ -21,10 +21,8 @@ from syncer_assets.drivers.mysql_rows import (
     TIMESTAMP,
     Finding,
 )
+from syncer_assets.drivers.native import MysqlRows as Rows
 from syncer_assets.model.errors import DbError
-
-Rows = pytest.importorskip("syncer_assets.drivers._mysql_rows", reason="not compiled: no Python headers").Rows
-
 
 LONGEST_PART = 0xFFFFFF
 EOF = b"\xfe\x00\x00\x02\x00"
@@ -66,8 +64,8 @@ def rows_of(*kinds: tuple[int, int, int], most_rows: int = 100_000, most_bytes: 
     return Rows(kinds, 0, most_rows, most_bytes)
 
 
-def batch_of(rows: Any, schema: pa.Schema) -> tuple[pa.RecordBatch, mysql_rows.Findings]:
-    batch, findings = mysql_rows._batch(rows, schema, "source shop", "t")
+def batch_of(rows: Any, schema: pa.Schema) -> tuple[pa.RecordBatch, columns.Findings]:
+    batch, findings = columns.batch(rows, schema, "source shop", "t")
     batch.validate(full=True)
     return batch, findings
 
@@ -271,7 +269,7 @@ def test_texts_are_utf8_each_by_itself(values: list[str | bytes], found: Finding
     rows.feed(data, 0, len(data))
     if found == Finding.NOT_UTF8:
         with pytest.raises(DbError, match=r"not UTF-8.*in c"):
-            mysql_rows._batch(rows, pa.schema([("c", pa.string())]), "source shop", "t")
+            columns.batch(rows, pa.schema([("c", pa.string())]), "source shop", "t")
     else:
         batch, findings = batch_of(rows, pa.schema([("c", pa.string())]))
         assert (batch.column(0).to_pylist(), findings.get(0, Finding(0))) == (values, found)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from syncer_assets.drivers import mysql, mysql_rows
-from syncer_assets.drivers.mysql_rows import Finding, Findings
+from syncer_assets.drivers.columns import Finding, Findings
 from syncer_assets.model.errors import AttemptVoid, DbError
 from syncer_assets.sources.mysql.source import SESSION
 from syncer_assets_tests.mariadb import MariaDatabase
