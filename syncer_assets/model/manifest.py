@@ -54,6 +54,8 @@ class Manifest:
     """What one commit brought: the rows of the window `(low, high]`, final up to `safe`, stamped `captured_at`.
 
     `order` are the order columns that the marks are prefixes of; `scheme` is the partition scheme's fingerprint.
+    `deletes` are files of keys whose rows are gone at the source, with the `_syncer_captured_at` of the target's row
+    that was judged: see `LoadPlan`. Only a `repair` has them.
     """
 
     seq: int
@@ -80,10 +82,11 @@ class Manifest:
     run_id: str = ""
     code_version: str = ""
     metrics: tuple[tuple[str, float], ...] = ()
+    deletes: tuple[DataFile, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The object's body; equal manifests have equal bytes, so a lost reply is recognised by its hash."""
-        body = {
+        body: dict[str, object] = {
             "version": VERSION,
             "seq": self.seq,
             "mode": self.mode,
@@ -110,6 +113,8 @@ class Manifest:
             "code_version": self.code_version,
             "metrics": dict(self.metrics),
         }
+        if self.deletes:
+            body["deletes"] = [file.to_json() for file in self.deletes]
         return json.dumps(body, ensure_ascii=False, indent=1).encode()
 
     @property
@@ -150,6 +155,7 @@ class Manifest:
                 run_id=row["run_id"],
                 code_version=row["code_version"],
                 metrics=tuple(row["metrics"].items()),
+                deletes=tuple(DataFile(**file) for file in row.get("deletes", ())),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise LakeCorrupt(

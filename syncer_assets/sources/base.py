@@ -7,9 +7,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ..drivers.columns import Finding
 from ..model.capture import Capture, Protection, ServerIdentity
 from ..model.columns import Column
 from ..model.errors import SyncError
+from ..model.keys import Buckets, Keys, KeySpan
 from ..model.marks import CursorColumn, CursorKind, Mark, Scalar
 from ..model.report import CheckResult
 from ..model.table import TableSpec
@@ -20,11 +22,12 @@ from .advice import Advice
 class Guard:
     """Values of a column that its lake type cannot hold: they stop the sync, unless `allow_lossy` names the column.
 
-    `condition` is true of such a value and `lossy` reads the column without it, both SQL in which `{}` stands for the
-    quoted column. `holds` says what such a value is, `loses` what becomes of it.
+    `finding` is what the parser of rows says of such a value: asked of the server for each row, it would cost a third
+    of the read. `lossy` is the SQL that reads the column without it (`{}` is the quoted column, and enough where the
+    parser makes NULL of such a value). `holds` says what such a value is, `loses` what becomes of it.
     """
 
-    condition: str
+    finding: Finding
     lossy: str
     holds: str
     loses: str
@@ -74,7 +77,8 @@ class Read:
     """The rows of a table that lie after `after`, up to `upto`, within `[start, end)` of the first cursor column.
 
     `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it;
-    `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled.
+    `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled, `keys`
+    for those with one of these keys: served by an index on the key, where one is.
     `with_ties` completes the last group of equal order values, which a table without a key needs.
     """
 
@@ -92,6 +96,7 @@ class Read:
     not_null: str | None = None
     limit: int | None = None
     with_ties: bool = False
+    keys: Keys | KeySpan | None = None
 
 
 def refused_by_guard(read: Read, columns: Sequence[str] | None = None) -> SyncError:
@@ -200,21 +205,26 @@ class Source(Protocol):
         ...
 
     def checksum(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        buckets: int,
+        only: Sequence[int] | None = None,
     ) -> dict[int, tuple[int, int]]:
-        """Per key bucket: (rows, sum of row hashes over `columns`), in one scan."""
+        """Per key bucket (of all, or of those in `only`): (rows, sum of row hashes over `columns`), in one scan."""
         ...
 
-    def key_hashes(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
-    ) -> dict[tuple[str, ...], int]:
-        """The row hash of each key (as canonical text) in the buckets `only`."""
-        ...
-
-    def cursor_values(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
-    ) -> dict[tuple[str, ...], Scalar | None]:
-        """The cursor value of rows by their canonical key; keys that are gone are left out."""
+    def key_rows(
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets | Keys,
+        beside: Sequence[Column] = (),
+    ) -> pa.Table:
+        """Keys and row hashes, in one statement: k0, k1 .. (canonical text), hash (int64), b0, b1 .. (the canonical
+        texts of the columns `beside`). Keys that are not there are left out."""
         ...
 
     def doctor(self) -> list[CheckResult]:

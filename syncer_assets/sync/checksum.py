@@ -1,21 +1,23 @@
-"""Source against warehouse: counts and order-independent checksums by key bucket, down to the keys that differ."""
+"""Source against warehouse: counts and order-independent checksums by key bucket, one scan a side."""
 
-import json
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import isqrt
 
 from ..model.columns import Column
 from ..model.errors import ConfigError
-from ..model.marks import Mark, Scalar, decode, is_below
 from ..model.table import TableSpec, Target
-from ..sources.base import Source
+from ..sources.base import Source, TableFacts
 from ..warehouses.base import Warehouse
+from .differences import Compared, Differences, Sums, different, find_rows
 from .rules import Resolved, resolve
 
 ROWS_PER_BUCKET = 1_000
-BUCKETS_LEAST, BUCKETS_MOST = 16, 16_384
-KEYS_ASKED_MOST = 50_000
+BUCKETS_LEAST, BUCKETS_MOST = 17, 16_381
+ROW_BYTES_LEAST = 200
+"""Of a table that was never analysed, whose rows are guessed by its size on disk."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Comparison:
     deletes_ignored: bool = False
 
     @property
+    def rows_per_second(self) -> float:
+        """Rows of the larger side; each side has to be read whole."""
+        return round(max(self.rows_source, self.rows_target) / self.seconds, 1) if self.seconds else 0.0
+
+    @property
     def equal(self) -> bool:
         """True if nothing differs but what is still to come, and deletes where `deletes: ignore` says so."""
         return not (self.rows_missing or self.rows_changed or (self.rows_extra and not self.deletes_ignored))
@@ -52,50 +59,84 @@ class Comparison:
         return f"missing {self.rows_missing}, changed {self.rows_changed}, extra {self.rows_extra} rows"
 
 
+@dataclass(frozen=True)
+class Scan:
+    """A comparison with what it found: the differing buckets, and the differing rows by key."""
+
+    table: Compared
+    comparison: Comparison
+    different: tuple[int, ...]
+    found: Differences
+
+
 def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target) -> Comparison:
-    """One scan a side; keys only of the buckets that differ. Columns that are hashed on the way are left out.
+    """One scan a side; keys only of the buckets that differ. Columns that are hashed on the way are left out,
+    and those that the warehouse cannot compare.
 
     Without a key whole rows are compared: a changed one is missing and extra. Raises ConfigError for a hashed
     key, and where the target was never loaded.
     """
+    return scan(source, warehouse, spec, target).comparison
+
+
+def scan(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target, again: Scan | None = None) -> Scan:
+    """As `compare`, with the rows that differ. `again`: only the buckets that differed then."""
     started = time.monotonic()
     facts = source.describe(spec.table)
-    resolved = resolve(spec, facts)
-    columns = [column for column in resolved.columns if column.transform != "hash"]
-    key = _comparable_key(spec, resolved, columns)
-    if not warehouse.table_columns(target):
-        raise ConfigError(f"{target.name} was never loaded", table=spec.table, fix="materialise it, then compare")
-    buckets = min(BUCKETS_MOST, max(BUCKETS_LEAST, facts.rows_estimate // ROWS_PER_BUCKET))
-    left = source.checksum(spec.table, columns, key, buckets)
-    right = warehouse.checksum(target, columns, key, buckets)
-    different = sorted(bucket for bucket in left.keys() | right.keys() if left.get(bucket) != right.get(bucket))
-    missing = changed = extra = waiting = 0
-    if different:
-        there = source.key_hashes(spec.table, columns, key, buckets, different)
-        here = warehouse.key_hashes(target, columns, key, buckets, different)
-        absent = [k for k in there if k not in here]
-        other = [k for k, row_hash in there.items() if k in here and here[k] != row_hash]
-        extra = sum(1 for k in here if k not in there)
-        pending = _pending(source, warehouse, spec, resolved, target, columns, key, [*absent, *other])
-        missing = sum(1 for k in absent if k not in pending)
-        changed = sum(1 for k in other if k not in pending)
-        if not (resolved.key or absent or other or extra):
-            missing, extra = _copies(left, right)
-        waiting = len(pending)
-    return Comparison(
+    table = _compared(spec, target, resolve(spec, facts), facts, warehouse)
+    buckets, only = (again.comparison.buckets, again.different) if again else (buckets_of(facts), None)
+    left, right = _sums(source, warehouse, table, buckets, only)
+    found = find_rows(source, warehouse, table, buckets, left, right)
+    missing, extra = found.counts["missing"], found.counts["extra"]
+    differing = different(left, right)
+    if differing and not (table.resolved.key or any(found.counts.values())):
+        missing, extra = _copies(left, right)
+    comparison = Comparison(
         table=spec.table,
         rows_source=sum(rows for rows, _ in left.values()),
         rows_target=sum(rows for rows, _ in right.values()),
         buckets=buckets,
-        buckets_different=len(different),
+        buckets_different=len(differing),
         rows_missing=missing,
-        rows_changed=changed,
+        rows_changed=found.counts["changed"],
         rows_extra=extra,
-        rows_pending=waiting,
+        rows_pending=found.counts["pending"],
         seconds=round(time.monotonic() - started, 3),
-        columns_left_out=tuple(column.name for column in resolved.columns if column.transform == "hash"),
+        columns_left_out=tuple(column.name for column in table.resolved.columns if column not in table.columns),
         deletes_ignored=spec.deletes == "ignore",
     )
+    return Scan(table, comparison, tuple(differing), found)
+
+
+def _compared(spec: TableSpec, target: Target, resolved: Resolved, facts: TableFacts, warehouse: Warehouse) -> Compared:
+    blind = warehouse.incomparable(resolved.columns)
+    columns = tuple(column for column in resolved.columns if column.transform != "hash" and column.name not in blind)
+    key = _comparable_key(spec, resolved, columns)
+    there = {column.name for column in warehouse.table_columns(target)}
+    if not there:
+        raise ConfigError(f"{target.name} was never loaded", table=spec.table, fix="materialise it, then compare")
+    names = dict.fromkeys([*spec.cursor[:1], *([spec.partitions.column] if spec.partitions.column else [])])
+    beside = tuple(column.column for column in facts.columns if column.column.name in names)
+    return Compared(spec, target, resolved, columns, key, beside)
+
+
+def _sums(
+    source: Source, warehouse: Warehouse, table: Compared, buckets: int, only: Sequence[int] | None
+) -> tuple[Sums, Sums]:
+    """Both sides at once: their order matters only where rows are looked at."""
+    if only is not None and not only:
+        return {}, {}
+    with ThreadPoolExecutor(1) as other:
+        there = other.submit(source.checksum, table.spec.table, table.columns, table.key, buckets, only)
+        here = warehouse.checksum(table.target, table.columns, table.key, buckets, only)
+        return there.result(), here
+
+
+def buckets_of(facts: TableFacts) -> int:
+    """How many buckets a table is compared in, by the server's estimate of its rows: a prime."""
+    rows = facts.rows_estimate if facts.rows_estimate >= 0 else facts.bytes_estimate // ROW_BYTES_LEAST
+    most = min(BUCKETS_MOST, max(BUCKETS_LEAST, rows // ROWS_PER_BUCKET))
+    return next(n for n in range(most, 1, -1) if all(n % divisor for divisor in range(2, isqrt(n) + 1)))
 
 
 def _comparable_key(spec: TableSpec, resolved: Resolved, columns: Sequence[Column]) -> tuple[str, ...]:
@@ -103,58 +144,15 @@ def _comparable_key(spec: TableSpec, resolved: Resolved, columns: Sequence[Colum
     if resolved.key and plain.issuperset(resolved.key):
         return resolved.key
     if resolved.key:
-        raise ConfigError("the key is hashed, so rows cannot be matched", table=spec.table, fix="leave the key plain")
+        raise ConfigError(
+            "the key is hashed, or of a type that the warehouse cannot compare, so rows cannot be matched",
+            table=spec.table,
+            fix="leave the key plain, or declare another one",
+        )
     return tuple(column.name for column in columns)
 
 
-def _copies(left: dict[int, tuple[int, int]], right: dict[int, tuple[int, int]]) -> tuple[int, int]:
+def _copies(left: Sums, right: Sums) -> tuple[int, int]:
     """(missing, extra) where both sides have the same rows, but not as often: that only tables without a key can."""
     more = [left.get(bucket, (0, 0))[0] - right.get(bucket, (0, 0))[0] for bucket in left.keys() | right.keys()]
     return sum(n for n in more if n > 0), -sum(n for n in more if n < 0)
-
-
-def _pending(
-    source: Source,
-    warehouse: Warehouse,
-    spec: TableSpec,
-    resolved: Resolved,
-    target: Target,
-    columns: Sequence[Column],
-    key: Sequence[str],
-    doubtful: Sequence[tuple[str, ...]],
-) -> set[tuple[str, ...]]:
-    """The doubtful keys whose cursor lies above what the warehouse has loaded as final: they are still to come."""
-    if resolved.cursor is None or not spec.cursor or not doubtful:
-        return set()
-    floors = _floors(warehouse, spec, resolved, target)
-    found: set[tuple[str, ...]] = set()
-    for start in range(0, len(doubtful), KEYS_ASKED_MOST):
-        part = doubtful[start : start + KEYS_ASKED_MOST]
-        values = source.cursor_values(spec.table, columns, key, resolved.cursor.name, part)
-        found |= {k for k in part if k not in values or _is_pending(values[k], floors)}
-    return found
-
-
-Floor = tuple[Scalar | None, Scalar | None, Mark | None]
-
-
-def _floors(warehouse: Warehouse, spec: TableSpec, resolved: Resolved, target: Target) -> list[Floor]:
-    """(start, end, safe) of every partition that the warehouse has loaded."""
-    assert resolved.cursor is not None
-    floors: list[Floor] = []
-    for mark in warehouse.watermarks(target):
-        partition = spec.partitions.partition(mark.partition, resolved.cursor.kind)
-        safe = decode(json.loads(mark.safe)[:1], resolved.order) if mark.safe else None
-        floors.append((partition.start, partition.end, safe))
-    return floors
-
-
-def _is_pending(value: Scalar | None, floors: Sequence[Floor]) -> bool:
-    if value is None:
-        return False
-    marks = [
-        safe
-        for start, end, safe in floors
-        if (start is None or not is_below((value,), (start,))) and (end is None or is_below((value,), (end,)))
-    ]
-    return not marks or any(is_below(safe, (value,)) for safe in marks)

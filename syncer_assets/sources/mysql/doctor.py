@@ -1,11 +1,13 @@
 """What stands in the way of reading from MySQL or MariaDB, and what weakens its promises; each with its fix."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ...drivers import mysql
 from ...model.report import CheckResult
 from .allocation import now, replica_status
+from .settings import server_settings
 
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0), (10, 6)
 CLOCK_SKEW_SECONDS = 60.0
@@ -31,8 +33,8 @@ SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES
 """
 
 
-def doctor(connection: mysql.Connection) -> list[CheckResult]:
-    """The findings about a server that answers."""
+def doctor(connection: mysql.Connection, session: Mapping[str, str]) -> list[CheckResult]:
+    """The findings about a server that answers; `session` are the variables that our sessions set."""
     variables = {name.lower(): value for name, value in mysql.rows(connection, _VARIABLES)}
     granted = " ".join(str(row[0]) for row in mysql.rows(connection, "SHOW GRANTS")).upper()
     sees_writers = "PROCESS" in granted or "ALL PRIVILEGES ON *.*" in granted
@@ -80,6 +82,7 @@ def doctor(connection: mysql.Connection) -> list[CheckResult]:
             f"{variables.get('transaction_isolation', variables.get('tx_isolation'))}, innodb_autoinc_lock_mode "
             f"{variables.get('innodb_autoinc_lock_mode')}; ours: UTC, utf8mb4, REPEATABLE READ, READ ONLY",
         ),
+        *server_settings(connection, session),
     ]
 
 

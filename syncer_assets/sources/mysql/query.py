@@ -10,6 +10,8 @@ from decimal import Decimal
 
 from ...model.marks import CursorColumn, Mark
 from ..base import Read
+from .keys import condition
+from .names import quoted, relation
 
 
 def select(read: Read, *, mariadb: bool) -> str:
@@ -52,15 +54,11 @@ def conditions(read: Read) -> list[str]:
         found.append(_beyond(read, read.upto, "<", "<="))
     if read.not_null is not None:
         found.append(f"{name(read.not_null)} IS NOT NULL")
+    if read.keys is not None:
+        found.append(condition(read.keys, "t."))
     if read.prefix is not None and read.prefix_column is not None:
         found.append(starts_with(read.prefix_column, read.prefix))
     return found
-
-
-def relation(table: str) -> str:
-    """The quoted table name; without a database it is the session's."""
-    schema, dot, rest = table.partition(".")
-    return f"{quoted(schema)}.{quoted(rest)}" if dot else quoted(table)
 
 
 def starts_with(column: str, prefix: str) -> str:
@@ -96,11 +94,6 @@ def literal(value: object) -> str:
 def name(column: str) -> str:
     """A column of the table that is read."""
     return f"t.{quoted(column)}"
-
-
-def quoted(identifier: str) -> str:
-    """An identifier in backticks."""
-    return f"`{identifier.replace('`', '``')}`"
 
 
 def _statement(columns: Sequence[str], read: Read) -> str:

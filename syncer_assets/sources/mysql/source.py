@@ -11,13 +11,15 @@ from ...drivers import mysql, mysql_rows
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
 from ...model.errors import AttemptVoid
+from ...model.keys import Buckets, Keys
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
+from .. import guard
 from ..advice import MYSQL
 from ..arrow import arrow_schema
 from ..base import QueryPlan, Read, TableFacts
-from . import allocation, catalogue, checksum, doctor, explain, guard, proof, query
+from . import allocation, catalogue, checksum, doctor, explain, proof, query
 
 BATCH_ROWS = 65_536
 
@@ -152,30 +154,32 @@ class MySQLSource:
         return MySQLSnapshot(self, self._open(), read)
 
     def checksum(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        buckets: int,
+        only: Sequence[int] | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
         with self._errors("read", table), self._lock:
-            return checksum.buckets(self._connection, table, columns, key, buckets)
+            return checksum.buckets(self._connection, table, columns, key, buckets, only)
 
-    def key_hashes(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
-    ) -> dict[tuple[str, ...], int]:
-        """The row hash of each key in the buckets `only`."""
-        with self._errors("read", table), self._lock:
-            return checksum.key_hashes(self._connection, table, columns, key, buckets, only)
-
-    def cursor_values(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
-    ) -> dict[tuple[str, ...], Scalar | None]:
-        """The cursor value of rows by their key as text; keys that are gone are left out."""
-        with self._errors("read", table), self._lock:
-            return checksum.cursors(self._connection, table, columns, key, cursor, keys)
+    def key_rows(
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets | Keys,
+        beside: Sequence[Column] = (),
+    ) -> pa.Table:
+        """Keys and row hashes of some buckets, or of these keys."""
+        return checksum.key_rows(self._open(), table, columns, key, rows, beside, who=f"source {self.name}")
 
     def doctor(self) -> list[CheckResult]:
         """What stands in the way of reading."""
         with self._errors("connect"), self._lock:
-            return doctor.doctor(self._connection)
+            return doctor.doctor(self._connection, self._settings)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,6 +8,7 @@ An expression may name its column several times: `expression.replace("{}", quote
 import re
 from dataclasses import dataclass
 
+from ...drivers.columns import Finding
 from ...model.columns import Column
 from ...model.marks import CursorKind
 from ..base import Guard, SourceColumn
@@ -46,14 +47,14 @@ EXISTS = "DAYOFMONTH({}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({}))"
 """True of a date of the calendar: not of 0000-00-00, 2024-00-15 or (ALLOW_INVALID_DATES) 2024-02-31."""
 
 ZERO_DATE = Guard(
-    condition="{} IS NOT NULL AND (" + EXISTS + ") IS NOT TRUE",
+    finding=Finding.IMPOSSIBLE_DATE,
     lossy="IF(" + EXISTS + ", {}, NULL)",
     holds="a date that does not exist, such as 0000-00-00 or 2024-00-15",
     loses="a date that does not exist becomes NULL",
 )
 
 NUL_BYTE = Guard(
-    condition="LOCATE(CHAR(0), {}) > 0",
+    finding=Finding.NUL_CHARACTER,
     lossy="REPLACE({}, CHAR(0 USING utf8mb4), '')",
     holds="the character U+0000, which PostgreSQL's text cannot hold",
     loses="U+0000 is taken out of the text",

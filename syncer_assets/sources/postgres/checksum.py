@@ -3,57 +3,54 @@
 from collections.abc import Sequence
 
 import psycopg
-from psycopg import sql
+import pyarrow as pa
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
-from ...model.marks import Scalar
+from ...model.keys import Buckets, Keys, whole_number
+from . import keys
 from .query import relation
 
 
 def buckets(
-    connection: psycopg.Connection, table: str, columns: Sequence[Column], key: Sequence[str], number: int
-) -> dict[int, tuple[int, int]]:
-    """Per bucket (rows, sum of row hashes), in one scan."""
-    return contract.checksum(connection, contract.checksum_query(relation(table), _types(columns), key, number))
-
-
-def key_hashes(
     connection: psycopg.Connection,
     table: str,
     columns: Sequence[Column],
     key: Sequence[str],
     number: int,
-    only: Sequence[int],
-) -> dict[tuple[str, ...], int]:
-    """The row hash of each key in the buckets `only`; keys as canonical text."""
-    query = contract.key_hashes_query(relation(table), _types(columns), key, number, None, only)
-    found = contract.key_hashes(connection, query)
-    return {row_key: row_hash for rows in found.values() for row_key, row_hash in rows.items()}
+    only: Sequence[int] | None,
+) -> dict[int, tuple[int, int]]:
+    """Per bucket (rows, sum of row hashes), in one scan."""
+    query = contract.checksum_query(
+        relation(table), _types(columns), key, number, None, only, whole_number(columns, key)
+    )
+    return contract.checksum(connection, query)
 
 
-def cursors(
+def key_rows(
     connection: psycopg.Connection,
     table: str,
     columns: Sequence[Column],
     key: Sequence[str],
-    cursor: str,
-    keys: Sequence[tuple[str, ...]],
-) -> dict[tuple[str, ...], Scalar | None]:
-    """The cursor value of rows by their canonical key; keys that are gone are left out."""
-    types = dict(_types(columns))
-    names = [contract.canonical(name, types.get(name, "text")) for name in key]
-    statement = sql.SQL("SELECT ARRAY[{}]::text[], {} FROM {} WHERE ROW({}) IN (VALUES {})").format(
-        sql.SQL(", ").join(names),
-        sql.Identifier(cursor),
-        relation(table),
-        sql.SQL(", ").join(names),
-        sql.SQL(", ").join(
-            sql.SQL("({})").format(sql.SQL(", ").join(sql.Literal(part) for part in values)) for values in keys
-        ),
-    )
-    with contract.canonical_session(connection):
-        return {tuple(row[0]): row[1] for row in connection.execute(statement)}
+    rows: Buckets | Keys,
+    beside: Sequence[Column],
+) -> pa.Table:
+    """Keys and row hashes of some buckets, or of these keys as far as they are there."""
+    texts = [contract.canonical(name, type_name) for name, type_name in _types(beside)]
+    if isinstance(rows, Buckets):
+        query = contract.key_rows_query(
+            relation(table),
+            _types(columns),
+            key,
+            rows.number,
+            None,
+            rows.only,
+            whole_number(columns, key),
+            texts,
+        )
+    else:
+        query = contract.key_rows_query(relation(table), _types(columns), key, where=keys.condition(rows), beside=texts)
+    return contract.key_rows(connection, query, contract.key_rows_schema(key, beside))
 
 
 def _types(columns: Sequence[Column]) -> list[tuple[str, str]]:

@@ -1,10 +1,13 @@
 """What stands in the way of reading from a PostgreSQL source, and what weakens its promises; each with its fix."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import psycopg
 
+from ...drivers.postgres_settings import server_settings
 from ...model.report import CheckResult
+from ...model.server import ServerSize
 
 OLDEST_VERSION = 120000
 CLOCK_SKEW_SECONDS = 60.0
@@ -25,8 +28,8 @@ SELECT current_setting('server_version_num')::int AS number, current_setting('se
 """
 
 
-def doctor(connection: psycopg.Connection) -> list[CheckResult]:
-    """The findings about a server that answers."""
+def doctor(connection: psycopg.Connection, session: Mapping[str, str]) -> list[CheckResult]:
+    """The findings about a server that answers; `session` are the settings of our sessions."""
     number, version, role, superuser, standby, encoding, free, private, clock, prepared, long_open = _facts(connection)
     skew = abs(clock - datetime.now(UTC).timestamp())
     return [
@@ -76,6 +79,13 @@ def doctor(connection: psycopg.Connection) -> list[CheckResult]:
             "the server's clock agrees with this machine's",
             f"the server's clock differs by {skew:.0f} s from this machine's: synchronise both by NTP",
             warn=True,
+        ),
+        *server_settings(connection, ServerSize()),
+        CheckResult(
+            "session",
+            True,
+            description=f"ours sets {', '.join(f'{name} = {value}' for name, value in session.items())}",
+            metadata=dict(session),
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""A `Read` as SQL: columns under positional aliases, paging by row comparison, values as literals."""
+"""A `Read` as SQL: paging by row comparison, values as literals."""
 
 from collections.abc import Sequence
 
@@ -6,26 +6,14 @@ from psycopg import sql
 
 from ...model.marks import CursorColumn, Mark
 from ..base import Read
+from . import keys
 from .catalogue import split
-
-GUARD = "guard"
-"""The column after all others: true in a row that holds a value which the lake cannot (see `Guard`)."""
 
 
 def select(read: Read) -> sql.Composed:
-    """The statement that brings the rows. Columns are named c0, c1 ..: DuckDB folds the case of names."""
-    columns = [
-        sql.SQL("{} AS {}").format(
-            sql.SQL(column.expression).format(_name(column.column.name)),  # type: ignore[arg-type]  # of `types`
-            sql.Identifier(f"c{number}"),
-        )
-        for number, column in enumerate(read.columns)
-    ]
-    found = guard(read)
-    if found is not None:
-        columns.append(sql.SQL("{} AS {}").format(found, sql.Identifier(GUARD)))
+    """The statement that brings the rows."""
     parts = [
-        sql.SQL("SELECT {} FROM {} AS t").format(sql.SQL(", ").join(columns), relation(read.table)),
+        sql.SQL("SELECT {} FROM {} AS t").format(_columns(read), relation(read.table)),
         _where(read),
     ]
     if read.order:
@@ -35,6 +23,11 @@ def select(read: Read) -> sql.Composed:
     elif read.limit is not None:
         parts.append(sql.SQL("LIMIT {}").format(sql.Literal(read.limit)))
     return sql.Composed(parts).join(" ")
+
+
+def nothing(read: Read) -> sql.Composed:
+    """The statement that brings the same columns, and no row."""
+    return sql.SQL("SELECT {} FROM {} AS t LIMIT 0").format(_columns(read), relation(read.table))
 
 
 def count(read: Read) -> sql.Composed:
@@ -65,6 +58,8 @@ def conditions(read: Read) -> list[sql.Composable]:
         found.append(_beyond(read.order, read.upto, "<="))
     if read.not_null is not None:
         found.append(sql.SQL("{} IS NOT NULL").format(_name(read.not_null)))
+    if read.keys is not None:
+        found.append(keys.condition(read.keys, _name))
     if read.prefix is not None and read.prefix_column is not None:
         found.append(
             sql.SQL("left({}::text, {}) = {}").format(
@@ -79,14 +74,11 @@ def relation(table: str) -> sql.Identifier:
     return sql.Identifier(*split(table))
 
 
-def guard(read: Read) -> sql.Composed | None:
-    """True of a row with a value that the lake cannot hold; None where no column can have one."""
-    tests = [
-        sql.SQL(column.guard.condition).format(_name(column.column.name))  # type: ignore[arg-type]  # of `types`
+def _columns(read: Read) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL(column.expression).format(_name(column.column.name))  # type: ignore[arg-type]  # of `types`
         for column in read.columns
-        if column.guard is not None
-    ]
-    return sql.SQL("COALESCE({}, false)").format(sql.SQL(" OR ").join(tests)) if tests else None
+    )
 
 
 def _where(read: Read) -> sql.Composable:

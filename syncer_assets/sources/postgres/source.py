@@ -1,25 +1,27 @@
-"""A PostgreSQL database as a source: control queries by psycopg, rows by DuckDB's binary reader."""
+"""A PostgreSQL database as a source: control queries by psycopg, rows by our own parser of its binary COPY."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from threading import RLock
 
-import duckdb
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from ...drivers import duckdb as duck
 from ...drivers import postgres as pg
+from ...drivers import postgres_rows
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
-from ...model.errors import AttemptVoid, DbError
+from ...model.errors import AttemptVoid
+from ...model.keys import Buckets, Keys
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
 from ...model.table import TableSpec
+from .. import guard
 from ..advice import POSTGRES
-from ..arrow import apply, arrow_schema
-from ..base import QueryPlan, Read, TableFacts, refused_by_guard
+from ..arrow import arrow_schema
+from ..base import QueryPlan, Read, TableFacts
 from . import catalogue, checksum, doctor, explain, proof, query
 
 APPLICATION = "syncer_assets source"
@@ -29,6 +31,7 @@ BATCH_ROWS = 65_536
 
 SESSION = {
     "default_transaction_read_only": "on",
+    "client_encoding": "UTF8",
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
@@ -42,17 +45,21 @@ SESSION = {
 """Session defaults of every connection to a source (milliseconds where a number): read only, UTC, bounded."""
 
 _SERVER = """
-SELECT concat_ws('/', extract(epoch FROM pg_postmaster_start_time())::text, pg_is_in_recovery()::text,
-                 host(inet_server_addr()), inet_server_port()) AS server
+concat_ws('/', extract(epoch FROM pg_postmaster_start_time())::text, pg_is_in_recovery()::text,
+          host(inet_server_addr()), inet_server_port())
 """
-_DATABASE = """
-SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid
+_IDENTITY = f"""
+SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid, {_SERVER}
   FROM pg_database WHERE datname = current_database()
 """
 
 
 class PostgresSource:
-    """A source database. `settings` override the session defaults. Holds one control connection and one reader."""
+    """A source database. `settings` override the session defaults.
+
+    Holds one control connection, and the sessions of reads that ended well for the next ones: reads may run in several
+    threads, each in a session of its own.
+    """
 
     engine = "postgres"
     advice = POSTGRES
@@ -61,14 +68,14 @@ class PostgresSource:
         self.name, self._dsn = name, dsn
         self._settings = {**SESSION, **(settings or {})}
         self._control: psycopg.Connection | None = None
-        self._duck: duckdb.DuckDBPyConnection | None = None
+        self._idle: list[psycopg.Connection] = []
         self._lock = RLock()
 
     def identity(self) -> ServerIdentity:
         """The cluster and database (also after a failover), and the server that answers now."""
         with self._errors("connect"):
-            database = pg.scalar(self._connection, _DATABASE)
-            return ServerIdentity(f"postgres:{database}", str(pg.scalar(self._connection, _SERVER)))
+            [(database, server)] = self._connection.execute(_IDENTITY).fetchall()
+            return ServerIdentity(f"postgres:{database}", server)
 
     def describe(self, table: str) -> TableFacts:
         """The catalogue's facts of a table."""
@@ -155,127 +162,134 @@ class PostgresSource:
 
     def read(self, read: Read, server: str | None = None) -> Iterator[pa.RecordBatch]:
         """The rows as they stream in. Raises AttemptVoid if another server than `server` answers."""
-        text = self.sql(read)
-        reader = self._reader.cursor()
-        try:
-            with duck.errors(self.name, table=read.table):
-                reader.execute("BEGIN TRANSACTION")
-                self._assert_server(reader, server, read.table)
-                stream = reader.execute(duck.statement(text)).to_arrow_reader(BATCH_ROWS)
-            yield from self._batches(stream, read)
-        finally:
-            duck.close(reader)
+        with self._session(read.table) as session:
+            with self._errors("read", read.table), session.cursor() as cursor:
+                cursor.execute(sql.SQL("BEGIN; SELECT {}; {}").format(sql.SQL(_SERVER), query.nothing(read)))
+                cursor.nextset()
+                self._assert_server(cursor.fetchone(), server, read.table)
+                cursor.nextset()
+                kinds = self._kinds(cursor, read)
+            yield from self._batches(session, read, kinds)
 
     def snapshot(self, read: Read) -> "PostgresSnapshot":
         """A whole-table read whose count comes from the same snapshot (REPEATABLE READ)."""
-        return PostgresSnapshot(self, self._reader.cursor(), read, self.sql(read), self._counting(read))
+        return PostgresSnapshot(self, self._open(), read)
 
     def checksum(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        buckets: int,
+        only: Sequence[int] | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
         with self._errors("read", table):
-            return checksum.buckets(self._connection, table, columns, key, buckets)
+            return checksum.buckets(self._connection, table, columns, key, buckets, only)
 
-    def key_hashes(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
-    ) -> dict[tuple[str, ...], int]:
-        """The row hash of each key in the buckets `only`."""
+    def key_rows(
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets | Keys,
+        beside: Sequence[Column] = (),
+    ) -> pa.Table:
+        """Keys and row hashes of some buckets, or of these keys."""
         with self._errors("read", table):
-            return checksum.key_hashes(self._connection, table, columns, key, buckets, only)
-
-    def cursor_values(
-        self, table: str, columns: Sequence[Column], key: Sequence[str], cursor: str, keys: Sequence[tuple[str, ...]]
-    ) -> dict[tuple[str, ...], Scalar | None]:
-        """The cursor value of rows by their key as text; keys that are gone are left out."""
-        with self._errors("read", table):
-            return checksum.cursors(self._connection, table, columns, key, cursor, keys)
+            return checksum.key_rows(self._connection, table, columns, key, rows, beside)
 
     def doctor(self) -> list[CheckResult]:
         """What stands in the way of reading."""
         with self._errors("connect"):
-            return doctor.doctor(self._connection)
+            return doctor.doctor(self._connection, self._settings)
 
     def close(self) -> None:
         """Give the connections back."""
         with self._lock:
-            if self._duck is not None:
-                self._duck.close()
-            if self._control is not None:
-                self._control.close()
-            self._control = self._duck = None
+            for connection in (self._control, *self._idle):
+                if connection is not None:
+                    connection.close()
+            self._control, self._idle = None, []
 
     @property
     def _connection(self) -> psycopg.Connection:
         with self._lock:
             if self._control is None or self._control.closed or self._control.broken:
-                self._control = pg.connect(
-                    self._dsn, who=f"source {self.name}", settings=self._settings, application_name=APPLICATION
-                )
+                self._control = self._open()
             return self._control
 
-    @property
-    def _reader(self) -> duckdb.DuckDBPyConnection:
+    def _open(self) -> psycopg.Connection:
+        return pg.connect(self._dsn, who=f"source {self.name}", settings=self._settings, application_name=APPLICATION)
+
+    @contextmanager
+    def _session(self, table: str) -> Iterator[psycopg.Connection]:
+        """A session for one read, which may leave it in a transaction. Kept for the next one if the read ends well.
+
+        After an error none is kept: what ended one session may have ended all.
+        """
         with self._lock:
-            if self._duck is None:
-                self._connection  # noqa: B018  # its errors name the cause better than DuckDB's
-                self._duck = duck.connect(pg.conninfo_for_duckdb(self._dsn, self._settings, APPLICATION))
-            return self._duck
+            session = self._idle.pop() if self._idle else None
+        session = session or self._open()
+        try:
+            yield session
+            with self._errors("read", table):
+                session.rollback()
+            with self._lock:
+                self._idle.append(session)
+        except BaseException:
+            with self._lock:
+                for one in (session, *self._idle):
+                    one.close()
+                self._idle = []
+            raise
 
     def _errors(self, phase: pg.Phase, table: str | None = None):  # a context manager of the adapter
         return pg.errors(phase, who=f"source {self.name}", dsn=self._dsn, table=table)
 
-    def _counting(self, read: Read) -> str:
-        with self._errors("read", read.table):
-            return query.count(read).as_string(self._connection)
-
-    def _assert_server(self, reader: duckdb.DuckDBPyConnection, server: str | None, table: str) -> None:
-        row = reader.execute(duck.statement(_SERVER)).fetchone()
-        if server is not None and row is not None and row[0] != server:
+    def _assert_server(self, found: tuple | None, server: str | None, table: str) -> None:
+        if server is not None and found is not None and found[0] != server:
             raise AttemptVoid(
                 "another server answers than the one the ceiling was read from (failover, or a restart)",
                 table=table,
                 fix="none needed: this attempt is thrown away and the next one starts from the last manifest",
             )
 
-    def _batches(self, stream: pa.RecordBatchReader, read: Read) -> Iterator[pa.RecordBatch]:
+    def _kinds(self, cursor: psycopg.Cursor, read: Read) -> tuple[postgres_rows.Kind, ...]:
         schema = arrow_schema(column.column for column in read.columns)
-        guarded = query.guard(read) is not None
-        while True:
-            with duck.errors(self.name, table=read.table):
-                try:
-                    batch = stream.read_next_batch()
-                except StopIteration:
-                    return
-            if guarded:
-                if apply("any", batch.column(batch.num_columns - 1)).as_py():
-                    raise refused_by_guard(read)
-                batch = batch.select(range(batch.num_columns - 1))
-            yield pa.RecordBatch.from_arrays(
-                [array.cast(field.type) for array, field in zip(batch.columns, schema, strict=True)], schema=schema
-            )
+        return postgres_rows.kinds_of(cursor.description or [], schema, read.table)
+
+    def _batches(
+        self, session: psycopg.Connection, read: Read, kinds: tuple[postgres_rows.Kind, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        schema = arrow_schema(column.column for column in read.columns)
+        text, who = query.select(read), f"source {self.name}"
+        stream = postgres_rows.read(session, text, kinds, schema, who=who, table=read.table, batch_rows=BATCH_ROWS)
+        with closing(stream):
+            for batch, findings in stream:
+                guard.check(read, findings)
+                yield batch
 
 
 class PostgresSnapshot:
     """One REPEATABLE READ transaction: the count first, then the rows."""
 
-    def __init__(self, source: PostgresSource, reader: duckdb.DuckDBPyConnection, read: Read, text: str, counting: str):
-        self._source, self._reader, self._read, self._text = source, reader, read, text
+    def __init__(self, source: PostgresSource, session: psycopg.Connection, read: Read):
+        self._source, self._session, self._read = source, session, read
         try:
-            with duck.errors(source.name, table=read.table):
-                reader.execute("BEGIN TRANSACTION")
-                row = reader.execute(duck.statement(counting)).fetchone()
-        except DbError:
-            duck.close(reader)
+            with source._errors("read", read.table), session.cursor() as cursor:
+                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                row = cursor.execute(query.count(read)).fetchone()
+                self.rows = int(row[0]) if row else 0
+                self._kinds = source._kinds(cursor.execute(query.nothing(read)), read)
+        except BaseException:
+            self.close()
             raise
-        self.rows = int(row[0]) if row else 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of the snapshot."""
-        with duck.errors(self._source.name, table=self._read.table):
-            stream = self._reader.execute(duck.statement(self._text)).to_arrow_reader(BATCH_ROWS)
-        yield from self._source._batches(stream, self._read)
+        yield from self._source._batches(self._session, self._read, self._kinds)
 
     def close(self) -> None:
         """End the transaction."""
-        duck.close(self._reader)
+        self._session.close()

@@ -1,13 +1,13 @@
 """PostgreSQL types in the lake: the Arrow type, the SELECT expression, and how a cursor of it compares.
 
-Read natively: what DuckDB's binary reader carries exactly. Everything else travels as the server's own text, which
-the warehouse casts back (measured: DuckDB reads numeric without precision as double, drops timetz's zone, and fails
-on arrays of several dimensions).
+Read natively: what Arrow has a type for, and `drivers/postgres_rows` parses, exactly. Everything else travels as the
+server's own text, which the warehouse casts back.
 """
 
 import re
 from dataclasses import dataclass
 
+from ...drivers.columns import Finding
 from ...model.columns import Column
 from ...model.marks import CursorKind
 from ..base import Guard, SourceColumn
@@ -42,13 +42,11 @@ CURSOR_KINDS: dict[str, CursorKind] = {
 }
 
 NAN = Guard(
-    condition="{} = 'NaN'",
-    lossy="NULLIF({}, 'NaN')",
+    finding=Finding.NOT_A_NUMBER,
+    lossy="{}",  # the parser reads it as NULL
     holds="NaN, which a Parquet decimal cannot hold",
     loses="NaN becomes NULL",
 )
-"""DuckDB would read it as 0.00 without a word (measured on 1.5.5)."""
-
 MAX_DECIMAL_DIGITS = 38
 _NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
 

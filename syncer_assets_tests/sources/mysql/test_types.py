@@ -5,14 +5,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from syncer_assets.drivers.mysql_rows import Finding
+from syncer_assets.drivers.columns import Finding
 from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import SyncError
+from syncer_assets.sources import guard
 from syncer_assets.sources.arrow import arrow_type as arrow_of
 from syncer_assets.sources.base import Read, SourceColumn
-from syncer_assets.sources.mysql import guard
 from syncer_assets.sources.mysql.query import select
-from syncer_assets.sources.mysql.types import EWKB, GUARDS, CatalogueType, source_column
+from syncer_assets.sources.mysql.types import EWKB, CatalogueType, source_column
 from syncer_assets.warehouses.postgres.types import target_type
 
 MAPPED = [
@@ -104,10 +104,6 @@ def test_a_guard_refuses_what_was_found_of_its_kind_alone() -> None:
     ):
         with pytest.raises(SyncError, match=rf"allow_lossy: \[{names}\]"):
             guard.check(read, findings)
-
-
-def test_what_is_guarded_is_what_the_parser_finds() -> None:
-    assert set(GUARDS.values()) == set(guard.FOUND)
 
 
 def test_an_expression_stands_for_its_column_wherever_it_names_it() -> None:
