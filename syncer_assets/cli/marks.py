@@ -1,46 +1,55 @@
 """Where each partition of the selected tables stands: what `status` and `watermarks` have in common."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model.errors import SyncError
 from .command import deployment_of, existing_lake, table_title
 from .screen import Screen
 
 if TYPE_CHECKING:
     from ..assets.table import SyncedTable
-    from ..sync.status import PartitionStatus
+    from ..components.deployment import Deployment
+    from ..sync.status import PartitionStatus, TableStatus
 
 
 @dataclass(frozen=True)
 class TableMarks:
-    """A table and its partitions; none if it was never synced. `error` says why the warehouse could not be asked."""
+    """A table and how it is."""
 
     table: "SyncedTable"
-    partitions: "tuple[PartitionStatus, ...]"
-    error: str | None = None
+    status: "TableStatus"
 
     @property
     def title(self) -> str:
         return table_title(self.table)
 
+    @property
+    def partitions(self) -> "tuple[PartitionStatus, ...]":
+        """None if it was never synced."""
+        return self.status.partitions
+
+    @property
+    def error(self) -> str | None:
+        """Why the warehouse or the lake could not be asked."""
+        return self.status.error
+
 
 def marks_of(arguments: argparse.Namespace, screen: Screen) -> list[TableMarks]:
-    """The marks of every selected table. Where a warehouse does not answer, those of the lake."""
-    from ..sync.status import status
+    """The marks of every selected table."""
+    return marks_of_tables(*deployment_of(arguments), screen)
 
-    deployment, tables = deployment_of(arguments)
-    lake = existing_lake(deployment)
-    found = []
-    for table in tables:
-        if lake is None:
-            found.append(TableMarks(table, ()))
-            continue
-        try:
-            with deployment.warehouse(table.target.warehouse).open() as warehouse:
-                found.append(TableMarks(table, tuple(status(lake, table.spec, warehouse, table.target))))
-        except SyncError as error:
-            screen.problem(str(error))
-            found.append(TableMarks(table, tuple(status(lake, table.spec)), str(error)))
-    return found
+
+def marks_of_tables(deployment: "Deployment", tables: "Sequence[SyncedTable]", screen: Screen) -> list[TableMarks]:
+    """The marks of these tables. Where a warehouse does not answer, those of the lake."""
+    from ..sync.status import statuses
+
+    found = statuses(
+        existing_lake(deployment),
+        [(table.spec, table.target) for table in tables],
+        lambda name: deployment.warehouse(name).open(),
+    )
+    for error in dict.fromkeys(each.error for each in found if each.error):
+        screen.problem(error)
+    return [TableMarks(table, each) for table, each in zip(tables, found, strict=True)]

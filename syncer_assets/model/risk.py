@@ -29,7 +29,8 @@ RiskName = Literal[
 
 @dataclass(frozen=True)
 class Risk:
-    """One risk of a table: its name, and in words what may happen and what to do."""
+    """One risk of a table: its name, in words what may happen and what to do, and the statement where there is one."""
 
     name: RiskName
     text: str
+    fix: str = ""

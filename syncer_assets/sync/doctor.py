@@ -2,16 +2,18 @@
 
 import os
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..model.errors import SyncError
 from ..model.report import CheckResult
+from ..model.server import ServerSize
 from ..model.table import TableSpec, Target
 from ..sources.base import Source
-from ..warehouses.base import Warehouse
+from ..warehouses.base import TableActivity, Warehouse
+from .growth import Growth, growth, next_class, storage
 from .lake import Lake
 from .plan import plan
 
@@ -21,27 +23,34 @@ SHORTEST_HASH_KEY = 16
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `text` of anything but "ok" says what to do."""
+    """One thing that was looked at. `text` of anything but "ok" says what to do; `fix` is the SQL or YAML for it.
+
+    `facts` are the numbers and settings behind it."""
 
     about: str
     name: str
     level: Level
     text: str
+    fix: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def examine_source(source: Source, specs: Sequence[TableSpec]) -> list[Finding]:
-    """The server, and each table that is to be read from it."""
+def examine_source(
+    source: Source, specs: Sequence[TableSpec], growths: Mapping[str, Growth] | None = None
+) -> list[Finding]:
+    """The server, and each table that is to be read from it; `growths` by table, as the warehouse measured them."""
     about = f"source {source.name}"
     try:
         found = _from_checks(about, source.doctor())
         source.identity()
     except SyncError as error:
         return [Finding(about, "connection", "error", str(error))]
-    return [*found, *(finding for spec in specs for finding in examine_table(source, spec))]
+    growths = growths or {}
+    return [*found, *(finding for spec in specs for finding in examine_table(source, spec, growths.get(spec.table)))]
 
 
-def examine_table(source: Source, spec: TableSpec) -> list[Finding]:
-    """One table: it is there, it may be read, the YAML fits it, an index serves its cursor."""
+def examine_table(source: Source, spec: TableSpec, grows: Growth | None = None) -> list[Finding]:
+    """One table: it is there, it may be read, the YAML fits it, an index serves its cursor; what its growth brings."""
     about = f"{source.name}.{spec.table}"
     try:
         found = plan(source, None, spec)
@@ -49,21 +58,59 @@ def examine_table(source: Source, spec: TableSpec) -> list[Finding]:
         return [Finding(about, "table", "error", str(error).removeprefix(f"{spec.table}: "))]
     how = f"{spec.load}, cursor {', '.join(spec.cursor)}" if spec.cursor else "read whole"
     fine = [Finding(about, "table", "ok", f"can be read ({how})")]
-    return fine if not found.risks else [Finding(about, risk.name, "warning", risk.text) for risk in found.risks]
+    risks = [Finding(about, risk.name, "warning", risk.text, risk.fix) for risk in found.risks]
+    soon = next_class(grows, found.rows_estimate, found.bytes_estimate, spec.sizes) if grows and spec.cursor else None
+    return [*(risks or fine), *([Finding(about, "growth", "ok", f"read whole it is {soon}")] if soon else [])]
 
 
-def examine_warehouse(warehouse: Warehouse, targets: Sequence[Target]) -> list[Finding]:
-    """The server, and that each target's ledger can be asked."""
+def examine_warehouse(
+    warehouse: Warehouse, targets: Sequence[Target], server: ServerSize
+) -> tuple[list[Finding], dict[Target, Growth]]:
+    """The server, its settings and room, and that each target's ledger can be asked; and how the targets grow."""
     about = f"warehouse {warehouse.name}"
     try:
         found = _from_checks(about, warehouse.doctor())
         if any(finding.level == "error" for finding in found):
-            return found
+            return found, {}
         for target in targets:
             warehouse.table_columns(target)
+        measured = {target: growth(warehouse.ledger(target)) for target in targets}
+        growths = {target: grows for target, grows in measured.items() if grows}
+        advice = _from_checks(about, warehouse.advise(targets, server))
+        return [
+            *found,
+            *advice,
+            *_headroom(about, advice, warehouse.activity(targets), targets, growths, server),
+        ], growths
     except SyncError as error:
-        return [Finding(about, "connection", "error", str(error))]
-    return found
+        return [Finding(about, "connection", "error", str(error))], {}
+
+
+def _headroom(
+    about: str,
+    advice: Sequence[Finding],
+    activities: Sequence[TableActivity],
+    targets: Sequence[Target],
+    growths: Mapping[Target, Growth],
+    server: ServerSize,
+) -> Iterator[Finding]:
+    """How long the storage lasts, where the warehouse tells its size. A table not measured long enough counts 0."""
+    used = next((finding.facts["database_bytes"] for finding in advice if "database_bytes" in finding.facts), None)
+    if not isinstance(used, int):
+        return
+    a_day = [
+        growths[target].rows_a_day * told.bytes / told.rows
+        for target, told in zip(targets, activities, strict=True)
+        if target in growths and told.rows and told.bytes
+    ]
+    fine, text = storage(server, used, sum(a_day) if a_day else None)
+    yield Finding(
+        about,
+        "headroom",
+        "ok" if fine else "warning",
+        text if fine else f"{text}: free or add storage, and then raise `server: {{storage_gb: ..}}` of the warehouse",
+        facts={"database_bytes": used, "bytes_a_day": round(sum(a_day)) if a_day else None},
+    )
 
 
 def examine_lake(lake: Lake) -> list[Finding]:
@@ -126,7 +173,14 @@ def examine_dagster_home() -> list[Finding]:
 
 def _from_checks(about: str, checks: Iterable[CheckResult]) -> list[Finding]:
     return [
-        Finding(about, check.name, "ok" if check.passed else _level(check), check.description or check.name)
+        Finding(
+            about,
+            check.name,
+            "ok" if check.passed else _level(check),
+            check.description or check.name,
+            check.fix,
+            check.metadata,
+        )
         for check in checks
     ]
 
