@@ -1,15 +1,51 @@
 """Opens a warehouse by the `type` of its YAML entry."""
 
+from typing import TYPE_CHECKING
+
 from ..model.errors import ConfigError
+from ..model.sizing import SizeRules
 from .base import Warehouse
+from .files import FileWarehouse
 
-TYPES = ("postgres",)
+if TYPE_CHECKING:
+    from .snowflake.session import Opener
+
+TYPES = ("postgres", "redshift", "snowflake")
 
 
-def open_warehouse(name: str, type: str, dsn: str, **options: str) -> Warehouse:
-    """The warehouse `name`. Drivers are imported here, not at module level; `options` are the adapter's settings."""
+def open_warehouse(
+    name: str,
+    type: str,
+    dsn: str,
+    *,
+    sizing: SizeRules | None = None,
+    snowflake_opener: "Opener | None" = None,
+    **options: str,
+) -> Warehouse:
+    """The warehouse `name`. Drivers are imported here, not at module level; `options` are the adapter's settings.
+
+    `snowflake_opener` opens sessions of Snowflake in the connector's place: Dagster's resource does."""
     if type == "postgres":
         from .postgres import PostgresWarehouse
 
         return PostgresWarehouse(name, dsn, settings=options or None)
+    if type == "snowflake":
+        from .snowflake import SnowflakeWarehouse
+
+        return SnowflakeWarehouse(name, dsn, options, snowflake_opener, sizing)
+    if type == "redshift":
+        from .redshift import RedshiftWarehouse
+
+        return RedshiftWarehouse(name, dsn, sizing=sizing, **options)
     raise ConfigError(f"warehouse {name!r} has the unknown type {type!r}", fix=f"use one of {', '.join(TYPES)}")
+
+
+def open_file_warehouse(name: str, type: str, dsn: str, **options: str) -> FileWarehouse:
+    """The warehouse `name` as one that takes files. Raises ConfigError where it takes none."""
+    if type == "postgres":
+        from .postgres.files import PostgresFiles
+
+        return PostgresFiles(name, dsn, settings=options or None)
+    raise ConfigError(
+        f"files cannot be loaded into warehouse {name!r} of type {type!r}", fix="use one of type postgres for them"
+    )

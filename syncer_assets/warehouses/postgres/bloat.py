@@ -4,6 +4,7 @@ First a cheap estimate, from the catalogue and pg_stats alone. What crosses the 
 pgstattuple where the extension is there and the role may use it, an index of repeated keys by counting its keys.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -86,6 +87,26 @@ class _Relation:
         return dict(option.split("=", 1) for option in self.options).get(name, default)
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """A table by the cheap estimate alone. `wasted_bytes` is None where of its heap or a B-tree nothing is known."""
+
+    schema: str
+    name: str
+    rows: int
+    dead_rows: int
+    wasted_bytes: int | None
+
+
+def sketches(connection: psycopg.Connection, oids: Sequence[int]) -> list[Sketch]:
+    """Of these tables. Reads the catalogue only; indexes of other kinds than B-tree are left out."""
+    groups: dict[tuple[str, str], list[_Relation]] = {}
+    for row in connection.execute(ESTIMATE_SQL.encode(), (list(oids),)):
+        relation = _Relation(*row)
+        groups.setdefault((relation.schema, relation.table), []).append(relation)
+    return [_sketch(schema, name, relations) for (schema, name), relations in groups.items()]
+
+
 def bloat(connection: psycopg.Connection, target: Target, limits: BloatLimits) -> BloatReport:
     """The bloat of each heap and B-tree. Reads the catalogue, and what crosses `limits.warn` as a whole."""
     oid = catalog.table_oid(connection, target)
@@ -110,6 +131,14 @@ def measure(connection: psycopg.Connection, limits: BloatLimits, tables: list[Le
     return BloatReport(
         tuple(relations), tuple(unknown), sum(heap.live for heap in heaps), sum(heap.dead for heap in heaps)
     )
+
+
+def _sketch(schema: str, name: str, relations: list[_Relation]) -> Sketch:
+    heap = next(relation for relation in relations if not relation.is_index)
+    judged = [relation for relation in relations if relation.method in DEFAULT_FILL]
+    known = not any(_reason_unknown(relation) for relation in judged)
+    wasted = round(sum(max(0.0, relation.size_bytes - _fresh(relation)) for relation in judged)) if known else None
+    return Sketch(schema, name, round(heap.rows), heap.dead, wasted)
 
 
 def _reason_unknown(relation: _Relation) -> str | None:

@@ -26,6 +26,10 @@ WITH relation AS (
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_am m ON m.oid = c.relam
     WHERE i.indrelid = ANY ($1::oid[]) AND i.indisvalid
+),
+stats AS MATERIALIZED ( -- once: the view has no index, and would be read as a whole for each column
+    SELECT schemaname, tablename, attname, null_frac, avg_width, n_distinct, most_common_freqs
+    FROM pg_stats WHERE NOT inherited AND (schemaname, tablename) IN (SELECT nspname, relname FROM relation)
 )
 SELECT r.oid, r.nspname::text, r.relname::text, r.table_name::text, r.is_index, r.method::text, r.is_unique, r.equal_images,
     coalesce(r.reloptions, '{}'), pg_relation_size(r.oid), r.share,
@@ -46,7 +50,7 @@ SELECT r.oid, r.nspname::text, r.relname::text, r.table_name::text, r.is_index, 
             FROM unnest(r.keys) WITH ORDINALITY AS k(attnum, n) WHERE r.is_index
         ) k
         JOIN pg_attribute a ON a.attrelid = CASE WHEN k.of_index THEN r.oid ELSE r.table_oid END AND a.attnum = k.attnum
-        LEFT JOIN pg_stats s ON s.schemaname = r.nspname AND s.attname = a.attname AND NOT s.inherited
+        LEFT JOIN stats s ON s.schemaname = r.nspname AND s.attname = a.attname
             AND s.tablename = CASE WHEN k.of_index THEN r.relname ELSE r.table_name END
     )
 FROM relation r ORDER BY r.is_index, r.relname

@@ -1,15 +1,20 @@
 """Checksums of a target by key bucket, by the contract that its source follows as well."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
+from ...model.keys import Buckets, whole_number
 from ...model.table import Target
-from ..base import DELETED_AT
+from ..base import CAPTURED_AT, DELETED_AT
 from . import names
+
+ALIVE = sql.SQL("{} IS NULL").format(names.column(DELETED_AT))
+MICROSECONDS = sql.SQL("(extract(epoch FROM {}) * 1000000)::bigint").format(names.column(CAPTURED_AT))
 
 
 def checksum(
@@ -21,35 +26,50 @@ def checksum(
     only: Sequence[int] | None,
 ) -> dict[int, tuple[int, int]]:
     """Per bucket (rows, sum of row hashes) of the rows that are not tombstones."""
-    return contract.checksum(connection, _query(contract.checksum_query, target, columns, key, buckets, only))
+    return contract.checksum(
+        connection,
+        contract.checksum_query(
+            names.table(target),
+            _types(columns),
+            [names.cut(name) for name in key],
+            buckets,
+            ALIVE,
+            only,
+            _number(columns, key),
+        ),
+    )
 
 
-def key_hashes(
+def key_rows(
     connection: psycopg.Connection,
     target: Target,
     columns: Sequence[Column],
     key: Sequence[str],
-    buckets: int,
-    only: Sequence[int],
-) -> dict[tuple[str, ...], int]:
-    """The row hash of each key (as canonical text) in the buckets `only`."""
-    found = contract.key_hashes(connection, _query(contract.key_hashes_query, target, columns, key, buckets, only))
-    return {row_key: row_hash for rows in found.values() for row_key, row_hash in rows.items()}
-
-
-def _query(
-    make: Callable[..., sql.Composed],
-    target: Target,
-    columns: Sequence[Column],
-    key: Sequence[str],
-    buckets: int,
-    only: Sequence[int] | None,
-) -> sql.Composed:
-    return make(
+    rows: Buckets,
+    beside: Sequence[Column],
+) -> pa.Table:
+    """Keys and row hashes of some buckets, with the extraction that each row came from."""
+    texts = [contract.canonical(name, type_name) for name, type_name in _types(beside)]
+    query = contract.key_rows_query(
         names.table(target),
-        [(names.cut(column.name), contract.canonical_type(column)) for column in columns],
+        _types(columns),
         [names.cut(name) for name in key],
-        buckets,
-        sql.SQL("{} IS NULL").format(names.column(DELETED_AT)),
-        only,
+        rows.number,
+        ALIVE,
+        rows.only,
+        _number(columns, key),
+        [*texts, MICROSECONDS],
     )
+    schema = contract.key_rows_schema(key, beside).append(pa.field("captured_at", pa.int64()))
+    found = contract.key_rows(connection, query, schema)
+    captured = found.column("captured_at").cast(pa.timestamp("us", "UTC"))
+    return found.set_column(found.num_columns - 1, "captured_at", captured)
+
+
+def _number(columns: Sequence[Column], key: Sequence[str]) -> str | None:
+    found = whole_number(columns, key)
+    return names.cut(found) if found else None
+
+
+def _types(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    return [(names.cut(column.name), contract.canonical_type(column)) for column in columns]

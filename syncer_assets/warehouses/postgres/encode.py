@@ -83,6 +83,11 @@ def arrow_schema(wires: Sequence[Wire]) -> pa.Schema:
     return pa.schema([pa.field(w.name, w.arrow) for w in wires])
 
 
+def microseconds(moments: pa.Array) -> pa.Array:
+    """Timestamps as the wire has them: microseconds since 2000."""
+    return _timestamp(moments.type)(moments)
+
+
 def _cast(to: pa.DataType) -> Convert:
     def convert(array: pa.Array) -> pa.Array:
         return array if array.type == to else array.cast(to)
@@ -103,7 +108,7 @@ def _date(array: pa.Array) -> pa.Array:
 
 
 def _shift(numbers: pa.Array, kind: pa.DataType, epoch: int, infinity: int) -> pa.Array:
-    """Numbers counted from 1970 as counted from 2000; DuckDB's infinities (max, -max) as PostgreSQL's (max, min)."""
+    """Numbers counted from 1970 as counted from 2000; the lake's infinities (max, -max) as PostgreSQL's (max, min)."""
     zero, origin, highest, lowest = (pa.scalar(number, kind) for number in (0, epoch, infinity, -infinity - 1))
     bounds = _call("min_max", numbers).as_py()
     if bounds["max"] is None or (bounds["max"] < infinity and bounds["min"] > -infinity):

@@ -105,7 +105,7 @@ def adopt(connection: psycopg.Connection, target: Target, lake_generation: str) 
 
 def forget(connection: psycopg.Connection, target: Target, partition: str | None) -> None:
     """Drop marks and ledger rows. The epoch moves on, so that a load under way changes nothing any more."""
-    if not _exists(connection):
+    if not exists(connection):
         return
     with connection.transaction():
         connection.execute(FORGET_SQL, (target.name, partition))
@@ -118,7 +118,7 @@ def forget(connection: psycopg.Connection, target: Target, partition: str | None
 
 def watermarks(connection: psycopg.Connection, target: Target, partition: str | None = None) -> list[Watermark]:
     """The marks of the target's partitions, or of one."""
-    if not _exists(connection):
+    if not exists(connection):
         return []
     rows = connection.execute(
         "SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks"
@@ -130,10 +130,25 @@ def watermarks(connection: psycopg.Connection, target: Target, partition: str | 
 
 def rows(connection: psycopg.Connection, target: Target, partition: str | None = None) -> list[LedgerRow]:
     """The manifests that were loaded."""
-    if not _exists(connection):
+    if not exists(connection):
         return []
-    query = LEDGER_SQL.format(FIGURES if _has_figures(connection) else "NULL, NULL, NULL, NULL")
+    query = LEDGER_SQL.format(FIGURES if has_figures(connection) else "NULL, NULL, NULL, NULL")
     return [LedgerRow(*row) for row in connection.execute(query.encode(), (target.name, partition))]
+
+
+def exists(connection: psycopg.Connection) -> bool:
+    """Whether anything was ever loaded into this database."""
+    row = connection.execute("SELECT to_regclass('_syncer.loads') IS NOT NULL").fetchone()
+    return bool(row and row[0])
+
+
+def has_figures(connection: psycopg.Connection) -> bool:
+    """Whether the ledger has what a load took: one of an earlier release gets it by its next load."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_syncer.loads')"
+        " AND attname = 'wal_bytes' AND NOT attisdropped)"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def has_loads(connection: psycopg.Connection, target: Target) -> bool:
@@ -263,23 +278,10 @@ def _mark(mark: Mark | None) -> str | None:
     return None if mark is None else json.dumps(encode(mark), ensure_ascii=False)
 
 
-def _exists(connection: psycopg.Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('_syncer.loads') IS NOT NULL").fetchone()
-    return bool(row and row[0])
-
-
-def _has_figures(connection: psycopg.Connection) -> bool:
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_syncer.loads')"
-        " AND attname = 'wal_bytes' AND NOT attisdropped)"
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def _create(connection: psycopg.Connection, target: Target) -> None:
     for schema in ("_syncer", target.schema):
         catalog.create_schema(connection, schema)
-    if not _has_figures(connection):
+    if not has_figures(connection):
         connection.execute(TABLES_SQL.encode())
 
 

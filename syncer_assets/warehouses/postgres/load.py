@@ -10,7 +10,7 @@ from ...model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError
 from ...model.report import CheckResult, LoadReport
 from ...model.table import RefreshSettings
 from ..base import LoadPlan
-from . import indexes, ledger, schema, staging, swap, write
+from . import deletes, indexes, ledger, schema, staging, swap, write
 from .refresh import SwapInstead
 from .schema import Shape
 from .session import Sessions, commit, transaction
@@ -81,6 +81,7 @@ def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, st
         except DuplicateKeys:
             plan.emit("Keys are not unique, staging instead", table=plan.target.name, partition=plan.partition)
     staged = staging.stage(connection, plan, shape)
+    deletes.stage(connection, plan, shape)
     plan.emit("rows staged", table=plan.target.name, partition=plan.partition, rows=staged.copied)
     try:
         return _transact(sessions, connection, plan, shape, epoch, staged, started)
@@ -103,6 +104,7 @@ def _swap(
     write.settle(connection, plan, shape, staged)
     try:
         shadow = swap.build(sessions, connection, plan, shape, epoch)
+        plan.emit("shadow built", table=plan.target.name, rows=shadow.rows)
         deadline = time.monotonic() + SWAP_PATIENCE_SECONDS
         swap.outlive_older(connection, deadline)
         plan.emit("shadow ready", table=plan.target.name, rows=shadow.rows)

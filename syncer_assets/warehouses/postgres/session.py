@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 import psycopg
 
@@ -37,6 +38,12 @@ class Sessions:
         connection.cursor_factory = psycopg.RawCursor
         return connection
 
+    def open_plain(self) -> psycopg.Connection:
+        """A session with the server's own settings, as those of other people have them."""
+        connection = postgres.connect(self.dsn, who=self.name)
+        connection.cursor_factory = psycopg.RawCursor
+        return connection
+
     @contextmanager
     def errors(self, phase: Phase, table: str | None = None, partition: str | None = None) -> Iterator[None]:
         """psycopg's exceptions of the block as DbError."""
@@ -45,9 +52,13 @@ class Sessions:
 
 
 @contextmanager
-def transaction(connection: psycopg.Connection) -> Iterator[None]:
-    """One REPEATABLE READ transaction: what was counted is what is written, or error 40001. COMMIT is the caller's."""
-    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+def transaction(
+    connection: psycopg.Connection, isolation: Literal["REPEATABLE READ", "READ COMMITTED"] = "REPEATABLE READ"
+) -> Iterator[None]:
+    """One REPEATABLE READ transaction: what was counted is what is written, or error 40001. COMMIT is the caller's.
+
+    READ COMMITTED is for those that wait for a lock first, and want to see what its holder has written."""
+    connection.execute(f"BEGIN ISOLATION LEVEL {isolation}")
     try:
         yield
     finally:

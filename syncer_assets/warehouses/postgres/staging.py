@@ -44,10 +44,10 @@ def wires(shape: Shape) -> list[encode.Wire]:
 def stage(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> Staging:
     """COPY the live files, cast what pgpq cannot write, assert the count. Raises AssertionFailed, LakeCorrupt."""
     ways = wires(shape)
-    connection.execute(_create(ways))
+    connection.execute(_create(ways, shape.key))
     connection.execute(sql.SQL("CREATE TEMP TABLE _syncer_changes ({} bigint)").format(names.column(ORDER)))
     copied = _copy(connection, plan, shape, ways, into=STAGE, order=True)
-    _cast(connection, plan, ways)
+    cast(connection, plan, ways, STAGE)
     if shape.key:
         connection.execute("SET default_statistics_target = 10")  # of this load's own session: a row count is enough
         connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns([*shape.key, ORDER])))
@@ -72,8 +72,11 @@ def _rows(plan: LoadPlan) -> dict[int, int]:
     return rows
 
 
-def _create(ways: Sequence[encode.Wire]) -> sql.Composed:
-    columns = [sql.SQL("{} {}").format(names.column(way.name), spelt(way.type)) for way in ways]
+def _create(ways: Sequence[encode.Wire], key: Sequence[str]) -> sql.Composed:
+    needed = {True: sql.SQL(" NOT NULL"), False: sql.SQL("")}
+    columns = [
+        sql.SQL("{} {}{}").format(names.column(way.name), spelt(way.type), needed[way.name in key]) for way in ways
+    ]
     columns.append(sql.SQL("{} timestamptz NOT NULL").format(names.column(CAPTURED_AT)))
     columns.append(sql.SQL("{} bigint NOT NULL").format(names.column(ORDER)))
     return sql.SQL("CREATE TEMP TABLE {} ({})").format(sql.Identifier("_syncer_stage"), sql.SQL(", ").join(columns))
@@ -121,7 +124,7 @@ def _encoded(plan: LoadPlan, ways: Sequence[encode.Wire], order: bool) -> Iterat
     row, total, said = 0, sum(live.file.rows for live in plan.files), time.monotonic()
     extractions = _extractions(plan)
     for live in sorted(plan.files, key=lambda live: (live.captured_at, live.seq)):
-        captured, source = _micros(live.captured_at), extractions.index((live.captured_at, live.seq)) << ROW_BITS
+        captured, source = micros(live.captured_at), extractions.index((live.captured_at, live.seq)) << ROW_BITS
         began = row
         with plan.open_file(live.file) as batches:
             for batch in batches:
@@ -170,11 +173,13 @@ def _converted(
     return pa.RecordBatch.from_arrays(arrays, schema=encode.arrow_schema([*ways, *_own_wires(order)]))
 
 
-def _micros(moment: datetime) -> int:
+def micros(moment: datetime) -> int:
+    """A time as the wire has it: microseconds since 2000."""
     return pa.scalar(moment, pa.timestamp("us", "UTC")).value - encode.EPOCH_MICROSECONDS
 
 
-def _cast(connection: psycopg.Connection, plan: LoadPlan, ways: Sequence[encode.Wire]) -> None:
+def cast(connection: psycopg.Connection, plan: LoadPlan, ways: Sequence[encode.Wire], table: sql.Composable) -> None:
+    """Give the columns that pgpq could not write the target's types. Raises DbError for a value that is none."""
     casts = [way for way in ways if way.cast]
     if not casts:
         return
@@ -183,7 +188,7 @@ def _cast(connection: psycopg.Connection, plan: LoadPlan, ways: Sequence[encode.
         for way in casts
     ]
     try:
-        connection.execute(sql.SQL("ALTER TABLE {} {}").format(STAGE, sql.SQL(", ").join(changes)))
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
     except psycopg.DataError as error:
         raise DbError(
             f"a value of {', '.join(f'{way.name!r} ({way.target})' for way in casts)} cannot be read as that type",

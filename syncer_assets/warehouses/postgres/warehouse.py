@@ -1,17 +1,23 @@
 """PostgreSQL as a warehouse: the engine's `Warehouse` over one DSN."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import psycopg
+import pyarrow as pa
 
 from ...model.columns import Column
 from ...model.errors import DbError
+from ...model.keys import Buckets
 from ...model.report import CheckResult, Emit, LoadReport
+from ...model.server import ServerSize
+from ...model.sizing import Usage
 from ...model.table import Target
 from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
-from ..base import LedgerRow, LoadPlan, TargetColumn, Watermark
-from . import bloat, catalog, checksum, doctor, ledger, maintain
+from ..base import LedgerRow, LoadPlan, TableActivity, TargetColumn, Watermark
+from . import activity, advise, bloat, catalog, checksum, doctor, ledger, maintain
+from .keyed import PostgresKeyedTarget
 from .load import load
 from .session import Sessions
 
@@ -55,8 +61,17 @@ class PostgresWarehouse:
     def load(self, plan: LoadPlan) -> LoadReport:
         return load(self._sessions, plan)
 
+    def sized(self, bytes: int, *, run_id: str, emit: Emit) -> AbstractContextManager[Usage]:
+        return nullcontext(Usage())
+
+    def restore_size(self, run_id: str | None, *, emit: Emit) -> bool:
+        return True
+
     def table_columns(self, target: Target) -> list[TargetColumn]:
         return self._ask(target, lambda connection: catalog.target_columns(connection, target))
+
+    def incomparable(self, columns: Sequence[Column]) -> tuple[str, ...]:
+        return ()
 
     def checksum(
         self,
@@ -68,12 +83,15 @@ class PostgresWarehouse:
     ) -> dict[int, tuple[int, int]]:
         return self._ask(target, lambda connection: checksum.checksum(connection, target, columns, key, buckets, only))
 
-    def key_hashes(
-        self, target: Target, columns: Sequence[Column], key: Sequence[str], buckets: int, only: Sequence[int]
-    ) -> dict[tuple[str, ...], int]:
-        return self._ask(
-            target, lambda connection: checksum.key_hashes(connection, target, columns, key, buckets, only)
-        )
+    def key_rows(
+        self,
+        target: Target,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets,
+        beside: Sequence[Column] = (),
+    ) -> pa.Table:
+        return self._ask(target, lambda connection: checksum.key_rows(connection, target, columns, key, rows, beside))
 
     def maintain(self, target: Target, upkeep: Upkeep, request: MaintenanceRequest, *, emit: Emit) -> MaintenanceReport:
         connection = self._sessions.open()
@@ -86,20 +104,30 @@ class PostgresWarehouse:
     def bloat(self, target: Target, limits: BloatLimits) -> BloatReport:
         return self._ask(target, lambda connection: bloat.bloat(connection, target, limits))
 
+    def activity(self, targets: Sequence[Target]) -> list[TableActivity]:
+        return self._ask(None, lambda connection: activity.activity(connection, targets))
+
+    def keyed(self, target: Target, job: str, partition: str) -> PostgresKeyedTarget:
+        return PostgresKeyedTarget(self._sessions, target, job, partition)
+
     def doctor(self) -> list[CheckResult]:
         return doctor.doctor(self._sessions)
+
+    def advise(self, targets: Sequence[Target], server: ServerSize) -> list[CheckResult]:
+        with self._sessions.errors("connect"), self._sessions.open_plain() as connection:
+            return advise.advise(connection, targets, server, self._sessions.settings)
 
     def close(self) -> None:
         if self._control is not None:
             self._control.close()
             self._control = None
 
-    def _ask(self, target: Target, question: Callable[[psycopg.Connection], T]) -> T:
+    def _ask(self, target: Target | None, question: Callable[[psycopg.Connection], T]) -> T:
         """Ask over the shared session; one that failed for a passing reason is not used again."""
         if self._control is None or self._control.closed:
             self._control = self._sessions.open()
         try:
-            with self._sessions.errors("load", target.name):
+            with self._sessions.errors("load", target.name if target else None):
                 return question(self._control)
         except DbError as error:
             if error.retryable:

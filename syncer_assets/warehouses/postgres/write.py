@@ -6,7 +6,7 @@ import psycopg
 
 from ...model.errors import ConfigError, LostRace, SchemaChanged
 from ..base import LoadPlan
-from . import indexes, refresh, schema, staging, swap
+from . import deletes, indexes, refresh, schema, staging, swap
 from .ledger import Counts
 from .merge import Merge
 from .missing import Missing
@@ -47,6 +47,8 @@ def change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None
             partition=plan.partition,
             fix="declare a key, or use load: replace",
         )
+    if plan.deletes and not shape.key:
+        raise ConfigError("deleted rows are found by a key", table=plan.target.name, fix="declare a key")
     for change in shape.changes:
         connection.execute(change)
     if shape.key_index is not None and not shape.created:
@@ -94,13 +96,14 @@ def settle(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged:
     with connection.transaction():
         if plan.delete_missing is not None:
             Missing(connection, plan, shape, staged, plan.delete_missing).drop_overtaken(ignored)
+        deletes.drop_overtaken(connection, plan, shape, staged, ignored)
         if shape.key:
             Merge(connection, plan, shape, staged).deduplicate(ignored)
 
 
 def copies_straight(plan: LoadPlan, shape: Shape) -> bool:
     """Into a new table, or without a key: where there is nothing to compare with and nothing to cast."""
-    if not plan.files or any(way.cast for way in staging.wires(shape)):
+    if not plan.files or plan.deletes or any(way.cast for way in staging.wires(shape)):
         return False
     rule = plan.delete_missing
     if rule is not None and any(live.captured_at < rule.captured_at for live in plan.files):
@@ -121,15 +124,18 @@ def _merge(
     rule, last = plan.delete_missing, counts[plan.manifests[-1].seq]
     _count_in(staged, counts)
     missing = Missing(connection, plan, shape, staged, rule) if rule is not None else None
-    present = 0
+    present = gone = 0
     if missing is not None:
         missing.drop_overtaken(counts)
-        present, last.deleted = (0, 0) if shape.created else missing.count()
+    deletes.apply(connection, plan, shape, staged, counts)
+    if missing is not None and not shape.created:
+        present, gone = missing.count()
+        last.deleted += gone
     only_new = plan.load == "append" and all(manifest.mode == "append" for manifest in plan.manifests)
     merge = Merge(connection, plan, shape, staged, only_new)
     inserted, updated, kept = merge.classify(counts)
     why = refresh.decide(connection, plan, shape, counts, present=present, staged=inserted + updated + kept)
-    if missing is not None and last.deleted:
+    if missing is not None and gone:
         missing.delete()
     in_target = merge.write(inserted, updated, kept)
     return Outcome("diff" if rule else "merge", counts, staged.copied, in_target, shape.created, why=why)

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from syncer_assets.drivers import postgres_checksum as contract
 from syncer_assets.model.columns import Column
+from syncer_assets.model.keys import Buckets
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Loads
 
@@ -38,8 +39,10 @@ ODD_SESSIONS = [
 ]
 
 
-def sums(connection: psycopg.Connection, columns: Sequence[tuple[str, str]], buckets: int = 4) -> dict:
-    query = contract.checksum_query(sql.Identifier("source"), columns, ["id"], buckets)
+def sums(
+    connection: psycopg.Connection, columns: Sequence[tuple[str, str]], buckets: int = 4, number: str | None = None
+) -> dict:
+    query = contract.checksum_query(sql.Identifier("source"), columns, ["id"], buckets, number=number)
     return contract.checksum(connection, query)
 
 
@@ -113,7 +116,22 @@ def test_the_contract_is_as_written_down(database: Database) -> None:
     parts = (sql.Identifier("source"), columns, ["a", "b"], 16)
     with database.connect() as connection:
         assert contract.checksum(connection, contract.checksum_query(*parts)) == {bucket: (1, row_hash)}
-        assert contract.key_hashes(connection, contract.key_hashes_query(*parts)) == {bucket: {("ü", "7"): row_hash}}
+        rows = contract.key_rows(connection, contract.key_rows_query(*parts), contract.key_rows_schema("ab", ()))
+    assert rows.to_pylist() == [{"k0": "ü", "k1": "7", "hash": row_hash}]
+
+
+def test_the_buckets_of_an_integer_are_its_remainders(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE source (id bigint); INSERT INTO source VALUES (-5), (5), (19), (-9223372036854775808)"
+    )
+    parts = (sql.Identifier("source"), [("id", "text")], ["id"], 7)
+    with database.connect() as connection:
+        found = contract.checksum(connection, contract.checksum_query(*parts, number="id"))
+        assert {bucket: rows for bucket, (rows, _) in found.items()} == {5: 3, 1: 1}
+        rows = contract.key_rows_query(*parts, only=[1], number="id")
+        assert contract.key_rows(connection, rows, contract.key_rows_schema(["id"], ()))["k0"].to_pylist() == [
+            "-9223372036854775808"
+        ]
 
 
 def test_a_load_leaves_source_and_target_with_one_checksum(orders: Loads, warehouse_db: Database) -> None:
@@ -128,7 +146,7 @@ def test_a_load_leaves_source_and_target_with_one_checksum(orders: Loads, wareho
     )
     types = [(c.name, contract.canonical_type(c)) for c in orders.columns]
     with warehouse_db.connect() as connection:
-        there = sums(connection, types, 16)
+        there = sums(connection, types, 16, "id")
     here = orders.warehouse.checksum(orders.target, orders.columns, ["id"], 16)
     assert here == there and sum(rows for rows, _ in here.values()) == 500
 
@@ -145,5 +163,17 @@ def test_a_difference_is_found_down_to_its_key(orders: Loads, warehouse_db: Data
     different = [bucket for bucket in before if before[bucket] != after.get(bucket)]
     assert 1 <= len(different) <= 2
     assert orders.warehouse.checksum(*arguments, only=different) == {b: after[b] for b in different}
-    keys = orders.warehouse.key_hashes(*arguments, different)
-    assert ("123",) in keys and ("321",) not in keys and len(keys) == sum(after[b][0] for b in different)
+    keys = orders.warehouse.key_rows(*arguments[:3], Buckets(64, tuple(different))).column("k0").to_pylist()
+    assert "123" in keys and "321" not in keys and len(keys) == sum(after[b][0] for b in different)
+
+
+def test_parallel_workers_can_compute_the_hashes(database: Database) -> None:
+    database.execute(f"{EVERY_TYPE}; INSERT INTO source (id, t) SELECT g, 'x' FROM generate_series(10, 20000) g")
+    with database.connect() as connection:
+        connection.execute("VACUUM ANALYZE source")
+        connection.execute("SET min_parallel_table_scan_size = 0")
+        query = contract.checksum_query(sql.Identifier("source"), source_columns(connection), ["id"], 16)
+        with contract.canonical_session(connection):
+            plan = "\n".join(row[0] for row in connection.execute(sql.SQL("EXPLAIN VERBOSE ") + query))
+    workers = plan[plan.index("Parallel Seq Scan") :]
+    assert "Gather" in plan and "md5" in workers, plan

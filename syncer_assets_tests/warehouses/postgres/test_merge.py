@@ -5,13 +5,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from syncer_assets.model.columns import Column
-from syncer_assets.model.errors import AssertionFailed, ConfigError
+from syncer_assets.model.errors import AssertionFailed
 from syncer_assets.model.report import LoadReport
 from syncer_assets.model.table import IndexSpec
 from syncer_assets.warehouses.postgres.staging import SLICE_ROWS
 from syncer_assets_tests.servers import Database
-from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Extraction, Loads, arrow
+from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Loads, arrow
 
 ROWS = [(1, "new", Decimal("1.00")), (2, "paid", Decimal("2.50")), (3, None, None)]
 
@@ -57,19 +56,6 @@ def test_duplicate_keys_in_a_first_load_are_staged_instead(orders: Loads, wareho
     assert rows(warehouse_db) == [(1, "new", None), (2, "x", None)]
 
 
-def test_changed_rows_are_updated_and_new_ones_inserted(orders: Loads, warehouse_db: Database) -> None:
-    orders.load(ROWS)
-    report = orders.load([(1, "paid", Decimal("1.00")), ROWS[1], (4, "new", None)])
-    assert numbers(report) == (1, 1, 1, 0, 0)
-    assert rows(warehouse_db) == [(1, "paid", Decimal("1.00")), *ROWS[1:], (4, "new", None)]
-
-
-def test_null_and_value_differ_both_ways(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, None), (2, "x")])
-    assert numbers(orders.load([(1, ""), (2, None)])) == (0, 2, 0, 0, 0)
-    assert rows(warehouse_db) == [(1, "", None), (2, None, None)]
-
-
 def test_the_same_data_again_writes_nothing(orders: Loads, warehouse_db: Database) -> None:
     many = [(n, "done", Decimal(n)) for n in range(5000)]
     orders.load(many)
@@ -82,38 +68,6 @@ def test_the_same_data_again_writes_nothing(orders: Loads, warehouse_db: Databas
         "SELECT n_tup_upd, n_tup_hot_upd, n_tup_del, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'orders'"
     ) == [(0, 0, 0, 0)]
     assert report.wal_bytes is not None and report.wal_bytes < 50_000
-
-
-def test_the_newest_extraction_wins_whatever_the_load_order(orders: Loads, warehouse_db: Database) -> None:
-    """A backfill of an older partition arrives late: its rows were read earlier, so they are stale."""
-    orders.load([(1, "newest")], captured=100)
-    report = orders.load([(1, "older"), (2, "only here")], captured=50)
-    assert numbers(report) == (1, 0, 0, 1, 0)
-    assert rows(warehouse_db) == [(1, "newest", None), (2, "only here", None)]
-
-
-def test_the_newest_extraction_wins_whatever_the_cursor_says(orders: Loads, warehouse_db: Database) -> None:
-    """The amount plays the cursor: a corrected clock sent it backwards."""
-    orders.load([(1, "before", Decimal(900))])
-    assert orders.load([(1, "after", Decimal(100))]).rows_updated == 1
-    assert rows(warehouse_db) == [(1, "after", Decimal(100))]
-
-
-def test_pending_manifests_are_loaded_at_once_and_counted_one_by_one(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a"), (2, "a")])
-    report = orders.load_all(
-        [
-            Extraction([(1, "b"), (3, "b")]),
-            Extraction([(1, "c"), (2, "a")]),
-            Extraction([(3, "b"), (4, "d")]),
-        ]
-    )
-    assert numbers(report) == (2, 1, 1, 0, 2)
-    ledger = orders.warehouse.ledger(orders.target)
-    assert [
-        (r.seq, r.rows_in, r.rows_inserted, r.rows_updated, r.rows_unchanged, r.rows_deduplicated) for r in ledger
-    ] == [(1, 2, 2, 0, 0, 0), (2, 2, 0, 0, 0, 2), (3, 2, 0, 1, 1, 0), (4, 2, 2, 0, 0, 0)]
-    assert rows(warehouse_db) == [(1, "c", None), (2, "a", None), (3, "b", None), (4, "d", None)]
 
 
 def test_within_one_extraction_the_last_row_wins(orders: Loads, warehouse_db: Database) -> None:
@@ -131,56 +85,6 @@ def test_the_last_row_of_a_long_file_wins(orders: Loads, warehouse_db: Database)
     numbered = [(n, str(n)) for n in range(SLICE_ROWS)]
     orders.load([*numbered[:100], (-1, "first"), *numbered[100:], (SLICE_ROWS, ""), (-1, "last")])
     assert warehouse_db.scalar("SELECT status FROM shop.orders WHERE id = -1") == "last"
-
-
-def test_a_row_that_comes_back_loses_its_tombstone(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a"), (2, "a")])
-    warehouse_db.execute("UPDATE shop.orders SET _syncer_deleted_at = now() WHERE id = 1")
-    assert numbers(orders.load([(1, "a"), (2, "a")])) == (0, 1, 1, 0, 0)
-    assert warehouse_db.scalar("SELECT count(*) FROM shop.orders WHERE _syncer_deleted_at IS NOT NULL") == 0
-
-
-def test_append_leaves_rows_that_exist_alone(orders: Loads, warehouse_db: Database) -> None:
-    orders.load_kind = "append"
-    orders.load([(1, "a")])
-    assert numbers(orders.load([(1, "b"), (2, "b")])) == (1, 0, 1, 0, 0)
-    assert rows(warehouse_db) == [(1, "a", None), (2, "b", None)]
-
-
-def test_a_re_read_of_an_append_table_corrects_it(orders: Loads, warehouse_db: Database) -> None:
-    orders.load_kind = "append"
-    orders.load([(1, "a")])
-    assert numbers(orders.load([(1, "b")], mode="replace")) == (0, 1, 0, 0, 0)
-    assert rows(warehouse_db) == [(1, "b", None)]
-
-
-def test_append_without_a_key_inserts_every_row(orders: Loads, warehouse_db: Database) -> None:
-    orders.load_kind, orders.key = "append", ()
-    orders.load([(1, "a"), (1, "a")])
-    assert numbers(orders.load([(1, "a")])) == (1, 0, 0, 0, 0)
-    assert rows(warehouse_db) == [(1, "a", None)] * 3
-
-
-def test_a_re_read_without_a_key_is_refused(orders: Loads, warehouse_db: Database) -> None:
-    orders.load_kind, orders.key = "append", ()
-    orders.load([(1, "a")])
-    with pytest.raises(ConfigError, match=r"shop\.orders.*twice.*declare a key"):
-        orders.load([(1, "a")], mode="replace")
-    assert rows(warehouse_db) == [(1, "a", None)]
-
-
-def test_upsert_without_a_key_is_refused(orders: Loads) -> None:
-    orders.key = ()
-    with pytest.raises(ConfigError, match="upsert needs a key"):
-        orders.load([(1, "a")])
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_null_in_the_key_is_refused(orders: Loads, first: bool) -> None:
-    if not first:
-        orders.load([(1, "a")])
-    with pytest.raises(AssertionFailed, match=r"shop\.orders.*key \(id\) is NULL"):
-        orders.load([(None, "a")])
 
 
 @pytest.mark.parametrize(
@@ -209,14 +113,6 @@ def test_a_trigger_that_swallows_appended_rows_is_caught(orders: Loads, warehous
     with pytest.raises(AssertionFailed, match="1 staged rows are not in the table"):
         orders.load([(2, "b"), (3, "b")])
     assert rows(warehouse_db) == [(1, "a", None)]
-
-
-def test_composite_keys_and_a_table_that_is_all_key(orders: Loads, warehouse_db: Database) -> None:
-    orders.columns = (Column("a", "int32", "integer"), Column("b", "string", "text"))
-    orders.key = ("a", "b")
-    orders.load([(1, "x"), (1, "y")])
-    assert numbers(orders.load([(1, "y"), (2, "y"), (2, "y")])) == (1, 0, 1, 0, 1)
-    assert warehouse_db.scalar("SELECT count(*) FROM shop.orders") == 3
 
 
 def test_a_declared_index_is_made_with_the_new_table(orders: Loads, warehouse_db: Database) -> None:

@@ -2,12 +2,8 @@
 
 from decimal import Decimal
 
-import pytest
-
-from syncer_assets.model.errors import RefusedByGuard
-from syncer_assets.warehouses.base import DeleteMissing
 from syncer_assets_tests.servers import Database
-from syncer_assets_tests.warehouses.postgres.plans import Extraction, Loads, at, whole_table
+from syncer_assets_tests.warehouses.postgres.plans import Loads, whole_table
 
 
 def ids(database: Database) -> list[int]:
@@ -23,65 +19,6 @@ def test_a_full_refresh_writes_only_what_differs(orders: Loads, warehouse_db: Da
     )  # fmt: skip
     assert ids(warehouse_db) == [1, 2, 4]
     assert warehouse_db.scalar("SELECT 'shop.orders'::regclass::oid") == oid
-
-
-def test_a_re_read_deletes_only_within_its_range(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(n, "a") for n in range(1, 41)])
-    rule = DeleteMissing(captured_at=at(2), column="id", start=10, end=30, upto=25)
-    report = orders.load([(12, "a"), (13, "b")], delete_missing=rule, mode="replace")
-    assert ids(warehouse_db) == [*range(1, 10), 12, 13, *range(26, 41)]
-    assert report.rows_deleted == 14
-    assert warehouse_db.scalar("SELECT sum(rows_deleted) FROM _syncer.loads") == 14
-
-
-def test_rows_of_a_later_extraction_stay(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a"), (2, "a")], captured=10)
-    orders.load([(3, "late")], captured=30)
-    orders.load([(1, "a")], captured=20, delete_missing=whole_table(20), mode="replace")
-    assert ids(warehouse_db) == [1, 3]
-
-
-def test_rows_staged_before_the_re_read_do_not_come_back(orders: Loads, warehouse_db: Database) -> None:
-    """Key 2 was read by a pending manifest, and was gone from the source when the range was read again."""
-    orders.load([(1, "a"), (90, "a")])
-    rule = DeleteMissing(captured_at=at(6), column="id", end=50)
-    report = orders.load_all(
-        [Extraction([(2, "short-lived"), (91, "elsewhere")], 5), Extraction([(1, "a")], 6, mode="replace")],
-        delete_missing=rule,
-    )
-    assert (report.rows_stale, report.rows_deleted) == (1, 0)
-    assert ids(warehouse_db) == [1, 90, 91]
-
-
-def test_tombstones_are_neither_counted_nor_deleted(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a"), (2, "a"), (3, "a"), (4, "a")])
-    warehouse_db.execute("UPDATE shop.orders SET _syncer_deleted_at = now() WHERE id = 1")
-    report = orders.load([(2, "a"), (3, "a")], delete_missing=whole_table(2, max_shrink=0.34), mode="replace")
-    assert report.rows_deleted == 1
-    assert ids(warehouse_db) == [1, 2, 3]
-
-
-@pytest.mark.parametrize("key", [("id",), ()])
-def test_an_empty_source_is_refused(orders: Loads, warehouse_db: Database, key: tuple[str, ...]) -> None:
-    orders.key, orders.load_kind = key, "replace"
-    orders.load([(1, "a"), (2, "a")], delete_missing=whole_table(1))
-    with pytest.raises(RefusedByGuard, match=r"shop\.orders.*source is empty.*2 rows.*allow_empty"):
-        orders.load([], delete_missing=whole_table(2), mode="replace")
-    assert ids(warehouse_db) == [1, 2]
-    assert orders.warehouse.watermark(orders.target, "all").seq == 1
-    report = orders.load([], delete_missing=whole_table(2, max_shrink=0.1, allow_empty=True), mode="replace")
-    assert (report.rows_deleted, ids(warehouse_db)) == (2, [])
-
-
-@pytest.mark.parametrize("key", [("id",), ()])
-def test_a_suddenly_shrunken_source_is_refused(orders: Loads, warehouse_db: Database, key: tuple[str, ...]) -> None:
-    orders.key, orders.load_kind = key, "replace"
-    orders.load([(n, "a") for n in range(10)], delete_missing=whole_table(1))
-    with pytest.raises(RefusedByGuard, match=r"4 of 10 rows would be deleted.*0\.3 allows.*above 0\.40"):
-        orders.load([(n, "a") for n in range(6)], delete_missing=whole_table(2, max_shrink=0.3), mode="replace")
-    assert ids(warehouse_db) == list(range(10))
-    orders.load([(n, "a") for n in range(7)], delete_missing=whole_table(2, max_shrink=0.3), mode="replace")
-    assert ids(warehouse_db) == list(range(7))
 
 
 def test_a_table_without_a_key_is_made_equal_row_for_row(orders: Loads, warehouse_db: Database) -> None:

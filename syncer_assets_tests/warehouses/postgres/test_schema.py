@@ -11,7 +11,7 @@ from syncer_assets.model.errors import ConfigError, DbError, SchemaChanged, Sync
 from syncer_assets.model.table import Target
 from syncer_assets.warehouses.postgres import types
 from syncer_assets_tests.servers import Database
-from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Extraction, Loads
+from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Loads
 
 ID = ORDERS[0]
 
@@ -60,38 +60,6 @@ def test_a_new_table_has_the_sources_types_and_only_the_key_not_null(orders: Loa
     ]  # fmt: skip
 
 
-def test_a_hashed_column_is_text_whatever_it_was(orders: Loads, warehouse_db: Database) -> None:
-    orders.columns = (ID, Column("ssn", "string", "bigint", transform="hash"))
-    orders.load([(1, "6f1e")])
-    assert columns(warehouse_db)["ssn"] == "text"
-
-
-def test_a_new_column_is_added(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a", None)])
-    orders.columns = (*ORDERS, Column("qty", "int32", "integer"))
-    assert orders.load([(1, "a", None, 5), (2, "b", None, None)]).rows_updated == 1
-    assert warehouse_db.execute("SELECT id, qty FROM shop.orders ORDER BY 1") == [(1, 5), (2, None)]
-
-
-def test_a_new_column_is_refused_when_frozen(orders: Loads) -> None:
-    orders.load([(1, "a", None)])
-    orders.columns = (*ORDERS, Column("qty", "int32", "integer"))
-    refused(orders, [(1, "a", None, 5)], r"shop\.orders \[all\].*'qty' \(integer\).*freeze", schema_changes="freeze")
-
-
-def test_a_column_that_is_gone_stays_and_is_null_in_new_rows(orders: Loads, warehouse_db: Database) -> None:
-    orders.load([(1, "a", None)])
-    orders.columns = (ID, text("status"))
-    orders.load([(2, "b")])
-    assert warehouse_db.scalar("SELECT amount IS NULL FROM shop.orders WHERE id = 2")
-
-
-def test_a_column_that_is_gone_is_refused_when_frozen(orders: Loads) -> None:
-    orders.load([(1, "a", None)])
-    orders.columns = ORDERS[:2]
-    refused(orders, [(2, "b")], "'amount'.*no longer comes from the source", schema_changes="freeze")
-
-
 def test_a_column_that_must_not_be_null_cannot_go(orders: Loads, warehouse_db: Database) -> None:
     orders.load([(1, "a", 1)])
     warehouse_db.execute("ALTER TABLE shop.orders ALTER COLUMN amount SET NOT NULL")
@@ -118,12 +86,6 @@ def test_a_widened_column_is_widened(
     orders.load([(1, value)])
     assert columns(warehouse_db)["v"] == after.source_type
     assert warehouse_db.scalar("SELECT v::text FROM shop.orders").startswith(str(value))
-
-
-def test_pending_manifests_of_two_shapes_are_loaded_at_once(orders: Loads, warehouse_db: Database) -> None:
-    narrow, wide = (ID, Column("v", "int32", "integer")), (ID, Column("v", "int64", "bigint"), text("added"))
-    orders.load_all([Extraction([(1, 7)], columns=narrow), Extraction([(2, 2**40, "x")], columns=wide)])
-    assert warehouse_db.execute("SELECT id, v, added FROM shop.orders ORDER BY 1") == [(1, 7, None), (2, 2**40, "x")]
 
 
 @pytest.mark.parametrize(
@@ -219,13 +181,6 @@ def test_one_long_name_is_cut_and_found_again(orders: Loads, warehouse_db: Datab
     orders.load([(1, "a")])
     assert orders.load([(1, "b")]).rows_updated == 1
     assert "ü" * 31 in columns(warehouse_db)
-
-
-@pytest.mark.parametrize("name", ["_syncer_captured_at", "_syncer_deleted_at", "_syncer_order"])
-def test_a_column_with_a_name_of_ours_is_refused(orders: Loads, name: str) -> None:
-    orders.columns = (ID, text(name))
-    with pytest.raises(SchemaChanged, match=f"{name}.*exclude the column"):
-        orders.load([(1, "a")])
 
 
 def test_a_long_table_name_is_refused(orders: Loads) -> None:

@@ -1,0 +1,284 @@
+"""One batch of a keyed update: COPY to a temporary table, one UPDATE of the rows that differ, the ledger, COMMIT."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from ...model.errors import AssertionFailed, DbError, LostRace, SchemaChanged
+from ...model.keyed_update import Batch, BatchCounts
+from ...model.table import Target
+from ..keyed import Cycle, UpdateColumns
+from . import encode, names, types
+from .schema import spelt
+from .session import Sessions, commit, transaction
+
+STAGE = sql.Identifier("pg_temp", "_syncer_batch")
+SLICE_ROWS = 16_384
+
+FENCE_SQL = """
+SELECT 1 FROM _syncer.batch_cycles WHERE target_name = $1 AND job = $2 AND partition_key = $3 AND epoch = $4 FOR SHARE
+"""
+
+DUPLICATES_SQL = """
+SELECT count(*) FROM (SELECT FROM {stage} s WHERE {filled} GROUP BY {key} HAVING count(*) > 1) d
+"""
+
+UPDATE_SQL = """
+WITH updated AS (
+    UPDATE {table} AS t SET {assignments} FROM {staged} AS s WHERE {same_key} AND {changed} RETURNING s.place
+)
+SELECT (SELECT count(*) FROM updated), (SELECT count(DISTINCT place) FROM updated),
+    (SELECT count(*) FROM {staged} AS s WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {same_key}))
+"""
+"""Both parts see the same snapshot: what is unmatched was so before the UPDATE, too."""
+
+LEFT_SQL = "SELECT count(*) FROM {staged} AS s JOIN {table} AS t ON {same_key} WHERE {changed}"
+
+DONE_SQL = """
+UPDATE _syncer.batches SET rows_fetched = $6, rows_updated = $7, rows_unchanged = $8, rows_unmatched = $9,
+    target_rows_updated = $10, seconds = $11, done_at = now(),
+    run_id = (SELECT run_id FROM _syncer.batch_cycles WHERE target_name = $1 AND job = $2 AND partition_key = $3)
+WHERE target_name = $1 AND job = $2 AND partition_key = $3 AND number = $4 AND cycle = $5 AND done_at IS NULL
+"""
+
+WAS_DONE_SQL = """
+SELECT rows_fetched, rows_updated, rows_unchanged, rows_unmatched, target_rows_updated FROM _syncer.batches
+WHERE target_name = $1 AND job = $2 AND partition_key = $3 AND number = $4 AND cycle = $5 AND done_at IS NOT NULL
+"""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The table, the columns that are matched and updated, and the types that they have there."""
+
+    target: Target
+    oid: int
+    columns: UpdateColumns
+    types: Mapping[str, str]
+    is_guarded: bool
+
+    @cached_property
+    def wires(self) -> tuple[encode.Wire, ...]:
+        """How each column travels: a whole number that comes as a decimal goes as what the table has."""
+        return tuple(encode.wire(name, self.arrow(name), self.types[name]) for name in self.columns.targets)
+
+    def arrow(self, name: str) -> str:
+        """The Arrow type by which a column is staged."""
+        column = self.columns.columns[name]
+        kind = types.parse(self.types[name])
+        whole = column.type.startswith("decimal") and column.type.endswith(", 0)")
+        return "int64" if whole and kind and kind.base in types.INTEGERS else column.type
+
+
+class PostgresKeyedWriter:
+    """One worker's session. A batch that fails leaves nothing of it; the session is opened anew where it is spoilt."""
+
+    def __init__(self, sessions: Sessions, destination: Destination, job: str, partition: str):
+        self._sessions, self._to, self._job, self._partition = sessions, destination, job, partition
+        self._connection: psycopg.Connection | None = None
+
+    def write(self, cycle: Cycle, batch: Batch, rows: Iterator[pa.RecordBatch]) -> BatchCounts:
+        started = time.monotonic()
+        table = self._to.target.name
+        try:
+            with self._sessions.errors("load", table, self._partition):
+                fetched = self._stage(batch, rows)
+                self._refuse_duplicates(batch)
+            return self._update(cycle, batch, fetched, started)
+        except BaseException:
+            self.close()  # and with it the temporary table, the COPY, and the transaction
+            raise
+
+    def was_done(self, cycle: Cycle, batch: Batch) -> BatchCounts | None:
+        """What the ledger says of a batch whose COMMIT got no answer; None where it did not take effect."""
+        with self._sessions.errors("load", self._to.target.name, self._partition):
+            row = self._session.execute(WAS_DONE_SQL, (*self._place, batch.number, cycle.number)).fetchone()
+        return BatchCounts(*row) if row else None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _stage(self, batch: Batch, rows: Iterator[pa.RecordBatch]) -> int:
+        connection = self._session
+        connection.execute(sql.SQL("TRUNCATE {}").format(STAGE))
+        encoder = encode.encoder(self._to.wires)
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            STAGE, names.columns(self._to.columns.targets)
+        )
+        fetched = 0
+        try:
+            with connection.cursor() as cursor:
+                with cursor.copy(statement) as copy:
+                    copy.write(encoder.write_header())
+                    for part in rows:
+                        fetched += part.num_rows
+                        for start in range(0, part.num_rows, SLICE_ROWS):
+                            copy.write(encoder.write_batch(self._converted(part.slice(start, SLICE_ROWS))))
+                    copy.write(encoder.finish())
+                copied = cursor.rowcount
+        except psycopg.DataError as error:
+            raise self._bad_value(error) from None
+        if copied != fetched:
+            raise AssertionFailed(
+                f"{copied} of {fetched} fetched rows were staged in batch {batch.number}",
+                table=self._to.target.name,
+                partition=self._partition,
+            )
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(self._to.columns.key)))
+        return fetched
+
+    def _converted(self, part: pa.RecordBatch) -> pa.RecordBatch:
+        arrays = []
+        for number, way in enumerate(self._to.wires):
+            array = part.column(number)
+            try:
+                if self._to.arrow(way.name) == "int64" and pa.types.is_decimal(array.type):
+                    array = array.cast(pa.int64())
+                arrays.append(way.convert(array))
+            except (pa.ArrowException, ValueError):  # their texts hold values
+                raise SchemaChanged(
+                    f"a value of column {way.name!r} does not fit its type in the warehouse ({way.target})",
+                    table=self._to.target.name,
+                    partition=self._partition,
+                    fix="widen the column",
+                ) from None
+        return pa.RecordBatch.from_arrays(arrays, schema=encode.arrow_schema(self._to.wires))
+
+    def _refuse_duplicates(self, batch: Batch) -> None:
+        row = self._session.execute(self._sql(DUPLICATES_SQL)).fetchone()
+        if row and row[0]:
+            raise AssertionFailed(
+                f"{row[0]} keys ({', '.join(self._to.columns.key)}) have several rows in the source, in batch"
+                f" {batch.number}: which of them is right cannot be told",
+                table=self._to.target.name,
+                partition=self._partition,
+                fix="choose one row a key in a `query`, or name a key that is unique",
+            )
+
+    def _update(self, cycle: Cycle, batch: Batch, fetched: int, started: float) -> BatchCounts:
+        connection, table = self._session, self._to.target.name
+        with transaction(connection):
+            with self._sessions.errors("load", table, self._partition):
+                self._fence(cycle)
+                try:
+                    row = connection.execute(self._sql(UPDATE_SQL)).fetchone()
+                except psycopg.DataError as error:
+                    raise self._bad_value(error) from None
+                assert row is not None
+                target_rows, updated, unmatched = row
+                counts = BatchCounts(fetched, updated, fetched - updated - unmatched, unmatched, target_rows)
+                self._verify(counts)
+                done = connection.execute(
+                    DONE_SQL,
+                    (
+                        *(*self._place, batch.number, cycle.number, counts.fetched, counts.updated),
+                        *(counts.unchanged, counts.unmatched, counts.target_rows, time.monotonic() - started),
+                    ),
+                ).rowcount
+                if done != 1:
+                    raise self._taken_over()
+            with self._sessions.errors("commit", table, self._partition):
+                commit(connection)
+        return counts
+
+    def _fence(self, cycle: Cycle) -> None:
+        try:
+            if connection_row(self._session, FENCE_SQL, (*self._place, cycle.epoch)):
+                return
+        except psycopg.errors.SerializationFailure:
+            pass
+        raise self._taken_over()
+
+    def _verify(self, counts: BatchCounts) -> None:
+        """Where a trigger, rule or policy may have swallowed an UPDATE: every matched row is as the source has it."""
+        if counts.unchanged < 0 or (
+            self._to.is_guarded and connection_row(self._session, self._sql(LEFT_SQL), ()) not in (None, (0,))
+        ):
+            raise AssertionFailed(
+                "matched rows are not as the source has them after the UPDATE",
+                table=self._to.target.name,
+                partition=self._partition,
+                fix="look for a trigger, rule or policy on the table that drops or changes rows, and disable it",
+            )
+
+    def _taken_over(self) -> LostRace:
+        return LostRace(
+            "another run took this keyed update over", table=self._to.target.name, partition=self._partition
+        )
+
+    def _bad_value(self, error: psycopg.Error) -> DbError:
+        """The context of a binary COPY names the column; only names that we know are told."""
+        lines = [line for line in (error.diag.context or "").splitlines() if line.startswith("COPY ")]
+        way = next((w for w in self._to.wires if any(line.endswith(f", column {w.name}") for line in lines)), None)
+        casts = [w.name for w in self._to.wires if w.cast]
+        what = f"column {way.name!r} ({way.target})" if way else f"one of {', '.join(casts)}" if casts else "a column"
+        return DbError(
+            f"a value of {what} does not fit: {type(error).__name__} ({error.sqlstate})",
+            code=error.sqlstate,
+            phase="load",
+            table=self._to.target.name,
+            partition=self._partition,
+            fix="widen the warehouse column, or cast it in a `query`",
+        )
+
+    @property
+    def _session(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = self._sessions.open()
+            with self._sessions.errors("load", self._to.target.name, self._partition):
+                self._connection.execute("SET default_statistics_target = 10")  # of the staged keys: a count is enough
+                self._connection.execute(self._sql("CREATE TEMP TABLE _syncer_batch ({definitions})"))
+        return self._connection
+
+    @property
+    def _place(self) -> tuple[str, str, str]:
+        return self._to.target.name, self._job, self._partition
+
+    def _sql(self, query: str) -> sql.Composed:
+        to = self._to
+        return sql.SQL(query).format(  # type: ignore[arg-type]  # the constants above
+            table=names.table(to.target),
+            stage=STAGE,
+            staged=self._staged,
+            definitions=sql.SQL(", ").join(
+                sql.SQL("{} {}").format(names.column(way.name), spelt(way.type)) for way in to.wires
+            ),
+            key=names.columns(to.columns.key),
+            filled=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(names.column(k)) for k in to.columns.key),
+            same_key=names.equal(to.columns.key, "s", "t"),
+            assignments=sql.SQL(", ").join(
+                sql.SQL("{0} = s.{0}").format(names.column(name)) for name in to.columns.data
+            ),
+            changed=_differs(to.columns.data),
+        )
+
+    @property
+    def _staged(self) -> sql.Composed:
+        """The staged rows in the target's types, and the place of each."""
+        shown = [
+            sql.SQL("{0}::{1} AS {0}").format(names.column(way.name), spelt(way.target))
+            if way.cast
+            else names.column(way.name)
+            for way in self._to.wires
+        ]
+        return sql.SQL("(SELECT {}, ctid AS place FROM {})").format(sql.SQL(", ").join(shown), STAGE)
+
+
+def connection_row(connection: psycopg.Connection, query: str | sql.Composed, values: tuple) -> tuple | None:
+    """The first row of an answer."""
+    return connection.execute(query.encode() if isinstance(query, str) else query, values).fetchone()
+
+
+def _differs(data: tuple[str, ...]) -> sql.Composed:
+    """Whether a row's columns are not as staged, by their binary image: exact for every type, and NULL equals NULL."""
+    image = sql.SQL("ROW({})::record")
+    return sql.SQL("{} *<> {}").format(image.format(names.columns(data, "s")), image.format(names.columns(data, "t")))

@@ -1,0 +1,5 @@
+"""Snowflake as a warehouse."""
+
+from .warehouse import SnowflakeWarehouse
+
+__all__ = ["SnowflakeWarehouse"]

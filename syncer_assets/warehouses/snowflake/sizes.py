@@ -1,0 +1,64 @@
+"""The sizing of the virtual warehouse that the DSN names, written down in `_SYNCER.SIZING`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...drivers import snowflake
+from ...model.errors import ConfigError
+from ...model.sizing import SizeRules
+from ..sizing import Sizer
+from ..sizing.book import Book, Statements
+from ..sizing.snowflake import VirtualWarehouse
+from . import names
+from .session import Session, Sessions, commit, transaction
+
+TABLE_SQL = """
+CREATE TABLE IF NOT EXISTS "_SYNCER"."SIZING" (
+    resource     VARCHAR NOT NULL,
+    holder       VARCHAR NOT NULL,
+    run_id       VARCHAR NOT NULL,
+    size         VARCHAR,
+    acceleration NUMBER(38,0),
+    heartbeat_at FLOAT NOT NULL,
+    PRIMARY KEY (resource, holder)
+)
+"""
+
+
+def sizer(sessions: Sessions, rules: SizeRules) -> Sizer:
+    """Raises ConfigError where the DSN names no virtual warehouse."""
+    warehouse = sessions.arguments().get("warehouse")
+    if not warehouse:
+        raise ConfigError(
+            f"warehouse {sessions.name!r} declares `sizing`, but its DSN names no virtual warehouse",
+            fix="add ?warehouse=.. to the DSN",
+        )
+
+    def ask(statement: str) -> list[dict[str, object]]:
+        with _opened(sessions) as session:
+            return snowflake.named_rows(session.connection, statement)
+
+    @contextmanager
+    def transact() -> Iterator[Statements]:
+        with _opened(sessions) as session, transaction(session):
+            yield session
+            commit(session)
+
+    def prepare() -> None:
+        with _opened(sessions) as session:
+            session.execute(f"CREATE SCHEMA IF NOT EXISTS {names.SCHEMA}")
+            session.execute(TABLE_SQL)
+
+    name = str(warehouse)
+    return Sizer(rules, VirtualWarehouse(name, ask), Book(name, transact, prepare))
+
+
+@contextmanager
+def _opened(sessions: Sessions) -> Iterator[Session]:
+    """A session of its own: ALTER WAREHOUSE commits, and must not end what another one holds."""
+    session = sessions.open()
+    try:
+        with sessions.errors("load"):
+            yield session
+    finally:
+        session.close()

@@ -1,0 +1,15 @@
+CREATE SCHEMA IF NOT EXISTS "_SYNCER";
+CREATE TABLE IF NOT EXISTS "_SYNCER"."SIZING" ( resource VARCHAR NOT NULL, holder VARCHAR NOT NULL, run_id VARCHAR NOT NULL, size VARCHAR, acceleration NUMBER(38,0), heartbeat_at FLOAT NOT NULL, PRIMARY KEY (resource, holder) );
+BEGIN;
+SELECT TO_VARCHAR(CURRENT_TRANSACTION());
+UPDATE _syncer.sizing SET heartbeat_at = heartbeat_at + 1 WHERE resource = ? AND holder = '';
+INSERT INTO _syncer.sizing (resource, holder, run_id, heartbeat_at) VALUES (?, '', '', 0);
+COMMIT;
+SELECT size, acceleration FROM _syncer.sizing WHERE resource = ? AND holder = '';
+SHOW WAREHOUSES LIKE 'LOADING';
+UPDATE _syncer.sizing SET size = ?, acceleration = ? WHERE resource = ? AND holder = '';
+INSERT INTO _syncer.sizing (resource, holder, run_id, size, acceleration, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?);
+SELECT holder, run_id, size, acceleration, heartbeat_at FROM _syncer.sizing WHERE resource = ? AND holder <> '';
+ALTER WAREHOUSE "LOADING" SET WAREHOUSE_SIZE = LARGE WAIT_FOR_COMPLETION = TRUE ENABLE_QUERY_ACCELERATION = FALSE;
+DELETE FROM _syncer.sizing WHERE resource = ? AND holder = ?;
+ALTER WAREHOUSE "LOADING" SET WAREHOUSE_SIZE = XSMALL WAIT_FOR_COMPLETION = TRUE ENABLE_QUERY_ACCELERATION = FALSE;
