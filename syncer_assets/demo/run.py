@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from ..model.errors import ConfigError
+from .api import DemoApi
 from .server import EmbeddedPostgres, ServerError
 from .shop import Shop, Writer, open_shop
 
@@ -45,12 +46,19 @@ class DemoFolder:
         """The DAGSTER_HOME of the demo."""
         return self.root / "home"
 
-    def environment(self, shop: Shop) -> dict[str, str]:
+    @property
+    def files(self) -> Path:
+        """Where the API's pages go."""
+        return self.root / "files"
+
+    def environment(self, shop: Shop, api: DemoApi) -> dict[str, str]:
         """What the shipped definitions and Dagster read; whatever was set before is not touched by the demo."""
         return {
             **shop.env,
+            **api.env,
             "SYNCER_DEFS": str(Path(__file__).parents[1] / "defs"),  # not those of another deployment of the user's
             "SYNCER_LAKE": f"file://{self.lake}",
+            "SYNCER_FILES": f"file://{self.files}",
             "SYNCER_HASH_KEY": HASH_KEY,
             "DAGSTER_HOME": str(self.home),
         }
@@ -58,21 +66,21 @@ class DemoFolder:
 
 @contextmanager
 def open_demo(root: Path, scale: float, tell: Callable[[str], None]) -> Iterator[tuple[DemoFolder, Shop]]:
-    """A fresh shop, an empty warehouse and an empty lake, with the environment of this process set for them.
+    """A fresh shop and its API, an empty warehouse and lake, with the environment of this process set for them.
 
-    The server stops at the end if this process started it and nobody else uses it. Raises ConfigError where another
+    The servers stop at the end if this process started it and nobody else uses it. Raises ConfigError where another
     demo uses the folder, or the server cannot be started.
     """
     folder = DemoFolder(root.resolve())
-    with _alone(folder), _server(folder) as server:
+    with _alone(folder), _server(folder) as server, DemoApi(scale) as api:
         tell("PostgreSQL is running")
         shop = open_shop(server, scale=scale)
         tell("the shop is filled")
-        for stale in (folder.lake, folder.home):
+        for stale in (folder.lake, folder.files, folder.home):
             shutil.rmtree(stale, ignore_errors=True)
             stale.mkdir(parents=True)
         (folder.home / "dagster.yaml").write_text(DAGSTER_YAML)
-        with _environment(folder.environment(shop)):
+        with _environment(folder.environment(shop, api)):
             yield folder, shop
 
 

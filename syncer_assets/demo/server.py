@@ -104,7 +104,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def dsn(self, database: str = SUPERUSER, *, user: str = SUPERUSER, password: str | None = None) -> str:
-        """A URI that libpq (psycopg, pgpq) and DuckDB's postgres extension both take."""
+        """A URI of libpq."""
         login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
         port = self._pid_file()[3]
         return f"postgresql://{login}@/{quote(database, safe='')}?host={quote(str(self.socket_folder))}&port={port}"
