@@ -43,3 +43,10 @@ MYSQL = Advice(
     index="ALTER TABLE {table} ADD INDEX ({columns})",
     statistics="ANALYZE TABLE {table}",
 )
+
+SNOWFLAKE = Advice(
+    quote='"',
+    index="ALTER TABLE {table} CLUSTER BY ({columns})",
+    statistics="SELECT SYSTEM$CLUSTERING_INFORMATION('{table}')",
+)
+"""Snowflake has neither indexes nor statistics to renew: a clustering key is what serves ranges."""

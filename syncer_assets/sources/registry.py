@@ -3,7 +3,7 @@
 from ..model.errors import ConfigError
 from .base import Source
 
-TYPES = ("postgres", "mysql")
+TYPES = ("postgres", "mysql", "snowflake")
 
 
 def open_source(name: str, type: str, dsn: str, **options: str) -> Source:
@@ -16,4 +16,8 @@ def open_source(name: str, type: str, dsn: str, **options: str) -> Source:
         from .mysql import MySQLSource
 
         return MySQLSource(name, dsn, settings=options or None)
+    if type == "snowflake":
+        from .snowflake import SnowflakeSource
+
+        return SnowflakeSource(name, dsn, settings=options or None)
     raise ConfigError(f"source {name!r} has the unknown type {type!r}", fix=f"use one of {', '.join(TYPES)}")

@@ -1,0 +1,5 @@
+"""Snowflake as a source."""
+
+from .source import SnowflakeSource
+
+__all__ = ["SnowflakeSource"]
