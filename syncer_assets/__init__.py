@@ -8,7 +8,13 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_COMPONENTS = {"Connections": "connections", "TableSync": "table_sync"}
+_COMPONENTS = {
+    "ApiExtract": "api_extract",
+    "Connections": "connections",
+    "FileLoad": "file_load",
+    "KeyedUpdate": "keyed_update",
+    "TableSync": "table_sync",
+}
 
 
 def __getattr__(name: str) -> Any:  # a module's attribute may be anything: the language's own signature

@@ -4,13 +4,19 @@ It reads whole tables, so it runs by hand or at a declared time. Its own automat
 with every run of its asset.
 """
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from ..resources.lookup import source_of, warehouse_of
 from .automation import runs_at
 from .failures import engine_errors
+from .metadata import Metadata
 from .orphan import end_with_parent
 from .table import SyncedTable
+
+if TYPE_CHECKING:
+    from ..sync.checksum import Comparison
 
 CHECKSUM = "checksum"
 
@@ -43,18 +49,20 @@ def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) ->
         warehouse_of(context, table.target.warehouse).open() as warehouse,
     ):
         found = compare(source, warehouse, table.spec, table.target)
-    return dg.AssetCheckResult(
-        passed=found.equal,
-        description=found.description,
-        metadata={
-            "rows_source": found.rows_source,
-            "rows_target": found.rows_target,
-            "rows_missing": found.rows_missing,
-            "rows_changed": found.rows_changed,
-            "rows_extra": found.rows_extra,
-            "rows_pending": found.rows_pending,
-            "buckets": found.buckets,
-            "buckets_different": found.buckets_different,
-            "seconds": found.seconds,
-        },
-    )
+    return dg.AssetCheckResult(passed=found.equal, description=found.description, metadata=comparison_metadata(found))
+
+
+def comparison_metadata(found: "Comparison") -> Metadata:
+    """The numbers of a comparison."""
+    return {
+        "rows_source": found.rows_source,
+        "rows_target": found.rows_target,
+        "rows_missing": found.rows_missing,
+        "rows_changed": found.rows_changed,
+        "rows_extra": found.rows_extra,
+        "rows_pending": found.rows_pending,
+        "buckets": found.buckets,
+        "buckets_different": found.buckets_different,
+        "rows_per_second": found.rows_per_second,
+        "seconds": found.seconds,
+    }

@@ -55,7 +55,7 @@ def sync_partition(context: dg.AssetExecutionContext, config: LakeConfig, table:
             config.applied_to(table.spec),
             partition,
             mode=config.mode,
-            asked_by_person=asked_by_person(context),
+            asked_by_person=asked_by_person(context.run.tags),
             run_id=context.run.run_id,
             emit=log_emitter(context.log),
             progress=report_progress(context, table.lake_key, dagster_partition(table, partition)),

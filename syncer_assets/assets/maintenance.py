@@ -73,7 +73,7 @@ def maintenance_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
 def maintain(context: dg.AssetExecutionContext, table: SyncedTable, config: MaintenanceConfig) -> dg.MaterializeResult:
     """What a step does: let the warehouse bring the table into the declared shape, and report it."""
     end_with_parent()
-    request = config.to_request(always_analyze=asked_by_person(context))
+    request = config.to_request(always_analyze=asked_by_person(context.run.tags))
     with engine_errors(), warehouse_of(context, table.target.warehouse).open() as warehouse:
         report = warehouse.maintain(table.target, table.upkeep, request, emit=log_emitter(context.log))
     return dg.MaterializeResult(

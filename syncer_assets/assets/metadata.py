@@ -52,6 +52,7 @@ def load_metadata(report: LoadReport, table: SyncedTable) -> Metadata:
         metadata["how"] = report.how
     if report.refresh_reason:
         metadata["refresh_reason"] = report.refresh_reason
+    metadata |= plain_metadata(report.facts)
     if report.target_rows_estimate is not None:
         name = "target_rows_estimate" if table.is_partitioned else "dagster/row_count"
         metadata[name] = report.target_rows_estimate

@@ -47,6 +47,11 @@ def maintenance_key(warehouse: str, schema: str, name: str) -> dg.AssetKey:
     return dg.AssetKey(["maintenance", warehouse, python_name(schema), name])
 
 
+def reconcile_key(warehouse: str, schema: str, name: str) -> dg.AssetKey:
+    """The table's comparison with its source, and its repair."""
+    return dg.AssetKey(["reconcile", warehouse, python_name(schema), name])
+
+
 def sensor_name(source: str) -> str:
     """The sensor that asks a source for new rows."""
     return f"new_rows__{source}"
@@ -60,3 +65,28 @@ def pool(source: str, name: str) -> str:
 def partitions_name(source: str, name: str) -> str:
     """The name of a table's dynamic partitions."""
     return f"{source}__{name}"
+
+
+def keyed_update_key(warehouse: str, name: str) -> dg.AssetKey:
+    """A keyed update of a warehouse's table."""
+    return dg.AssetKey(["keyed_update", warehouse, name])
+
+
+def keyed_update_pool(warehouse: str, name: str) -> str:
+    """The concurrency pool of a keyed update: its partitions share the connection limit one after the other."""
+    return f"keyed_update__{warehouse}__{name}"
+
+
+def raw_key(source: str, name: str) -> dg.AssetKey:
+    """The raw table of an entity whose files are loaded."""
+    return dg.AssetKey(["raw", source, name])
+
+
+def core_key(source: str, name: str) -> dg.AssetKey:
+    """The typed table that is made of a raw one."""
+    return dg.AssetKey(["core", source, name])
+
+
+def file_sensor_name(source: str) -> str:
+    """The sensor that looks for new files."""
+    return f"new_files__{source}"

@@ -21,7 +21,7 @@ def partitions_def(table: SyncedTable) -> dg.PartitionsDefinition | None:
                 return dg.StaticPartitionsDefinition(list(scheme.prefixes))
             return dg.DynamicPartitionsDefinition(name=table.partitions_name)
         case "time":
-            return _time_partitions(scheme)
+            return time_partitions(scheme)
 
 
 def is_dynamic(table: SyncedTable) -> bool:
@@ -44,7 +44,8 @@ def dagster_partition(table: SyncedTable, partition: str) -> str | None:
     return partition if table.is_partitioned else None
 
 
-def _time_partitions(scheme: PartitionScheme) -> dg.TimeWindowPartitionsDefinition:
+def time_partitions(scheme: PartitionScheme) -> dg.TimeWindowPartitionsDefinition:
+    """Dagster's definition of a scheme by time, the current partition included."""
     first = scheme.first_key()
     match scheme.every:
         case "hour":

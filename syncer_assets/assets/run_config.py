@@ -117,14 +117,12 @@ def _over(settings: T, given: Mapping[str, object]) -> T:
     return replace(settings, **found)  # type: ignore[type-var]  # dataclasses
 
 
-def asked_by_person(context: dg.AssetExecutionContext) -> bool:
-    """True for a person's materialise or backfill; False for sensors, schedules, automation and retries.
+def asked_by_person(tags: Mapping[str, str]) -> bool:
+    """True for a person's materialise or backfill; False for sensors, schedules, automation and retries of runs.
 
-    The tag `syncer/asked_by_person` decides where it is set.
+    By the run's tags; `syncer/asked_by_person` decides where it is set. Each try of a step counts as the first did: one
+    that left a re-read to the next would else be followed by one that finds nothing to do, and is green.
     """
-    tags = context.run.tags
-    if context.retry_number > 0:
-        return False
     if ASKED_TAG in tags:
         return tags[ASKED_TAG] == "true"
     return not any(tag in tags for tag in _AUTOMATIC_TAGS)

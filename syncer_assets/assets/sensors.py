@@ -6,7 +6,7 @@ partitions that have something to read. It keeps no cursor: lake and run history
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -112,28 +112,34 @@ def _new_partitions(
 
 
 def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") -> dg.RunRequest | None:
-    """A run for what is pending, unless one is under way, or the same was asked for a short while ago.
+    """A run for what is pending, unless it is under way or was asked for a short while ago.
 
     Repeats are runs that failed, and those that left the same maximum to be read again: its rows have arrived, but a
     transaction below them is still open.
     """
+    after = after_which_run(instance, request_tags(table, item.partition), maximum_tag(item.maximum))
+    return sync_request(table, item, after) if after else None
+
+
+def after_which_run(instance: dg.DagsterInstance, tags: Mapping[str, str], state: str) -> str | None:
+    """Which run of these tags a new one for `state` (its MAXIMUM_TAG) comes after; None while it has to wait."""
     records = instance.get_run_records(
-        dg.RunsFilter(tags=request_tags(table, item.partition)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
+        dg.RunsFilter(tags=dict(tags)), limit=RUNS_REMEMBERED, order_by="id", ascending=False
     )
     if not records:
-        return sync_request(table, item, "first")
+        return "first"
     if any(not record.dagster_run.is_finished for record in records):
         return None
     repeats = 0
     for record in records:
         asked_for = record.dagster_run.tags.get(MAXIMUM_TAG)
-        if record.dagster_run.is_success and asked_for != maximum_tag(item.maximum):
+        if record.dagster_run.is_success and asked_for != state:
             break
         repeats += 1
     ended = records[0].end_time or records[0].create_timestamp.timestamp()
     if time.time() - ended < wait_seconds(repeats):
         return None
-    return sync_request(table, item, records[0].dagster_run.run_id[:8])
+    return records[0].dagster_run.run_id[:8]
 
 
 def wait_seconds(repeats: int) -> float:

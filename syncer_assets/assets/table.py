@@ -26,6 +26,14 @@ class Cron:
 
 
 @dataclass(frozen=True)
+class Reconcile:
+    """When a table is compared with its source by itself (None: by hand), and whether it is repaired then."""
+
+    cron: Cron | None = None
+    repair: bool = False
+
+
+@dataclass(frozen=True)
 class SyncedTable:
     """One table of the YAML. `name` is its name in asset keys (`assets.names` has the rule).
 
@@ -44,6 +52,7 @@ class SyncedTable:
     freshness: timedelta | None = None
     schedule: Cron | None = None
     checksum: Cron | None = None
+    reconcile: Reconcile | None = None
     bloat: Cron | None = None
     upkeep: Upkeep = field(default_factory=Upkeep)
     repair_window: RepairWindow | None = None
@@ -63,6 +72,10 @@ class SyncedTable:
     @property
     def maintenance_key(self) -> dg.AssetKey:
         return names.maintenance_key(self.target.warehouse, self.target.schema, self.name)
+
+    @property
+    def reconcile_key(self) -> dg.AssetKey:
+        return names.reconcile_key(self.target.warehouse, self.target.schema, self.name)
 
     @property
     def pool(self) -> str:

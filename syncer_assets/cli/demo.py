@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .command import Commands, Outcome, UsageError, subcommand
 from .outcomes import RunOutcome, TableOutcome
-from .reconcile import compare_tables, show_comparisons
+from .reconcile import body_of, reconcile_tables, show_reconciliations
 from .run import report, sync
 from .screen import Screen, mark, seconds
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .execution import RunOptions
 
 BUSY = "orders"
+REVIEWS = "feedback/reviews"
 
 
 def add(commands: Commands) -> None:
@@ -27,8 +28,8 @@ def add(commands: Commands) -> None:
         "demo",
         "sync a demo shop from an embedded PostgreSQL, then serve the UI",
         "Start an embedded PostgreSQL in ./.demo, fill a shop of five tables (3.1 million rows), sync all of it\n"
-        "into a lake and a warehouse, sync again while orders keep coming, and compare both sides.\n"
-        "Then serve Dagster's UI.",
+        "into a lake and a warehouse, read an API's pages into files and these into tables, sync again while orders\n"
+        "keep coming, and compare both sides. Then serve Dagster's UI.",
     )
     parser.add_argument("--no-ui", action="store_true", help="end after the comparison")
     parser.add_argument("--scale", type=float, default=1.0, metavar="N", help="size of the shop (default: 1)")
@@ -43,8 +44,24 @@ class _Demo:
 
     rounds: dict[str, RunOutcome] = field(default_factory=dict)
     ceiling: "Ceiling | None" = None
+    reviews: "_Reviews | None" = None
     comparison: list[dict[str, object]] = field(default_factory=list)
     ok: bool = True
+
+
+@dataclass(frozen=True)
+class _Reviews:
+    """How many reviews there are at each step of their way."""
+
+    told_by_api: int
+    in_files: int
+    in_raw: int
+    in_core: int
+
+    @property
+    def held(self) -> bool:
+        """True if none was lost, and none doubled."""
+        return self.told_by_api == self.in_files == self.in_raw == self.in_core > 0
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
@@ -79,11 +96,14 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
 
 def _rounds(deployment: "Deployment", shop: "Shop", arguments: argparse.Namespace, screen: Screen) -> _Demo:
     from .execution import RunOptions
+    from .work import all_work
 
     demo, options = _Demo(), RunOptions(verbose=arguments.verbose)
     screen.line("Round 1: everything, from the beginning", style="bold")
-    demo.rounds["first"] = sync(deployment, deployment.tables, options, arguments.workers, screen)
+    demo.rounds["first"] = sync(deployment, all_work(deployment), options, arguments.workers, screen)
     report(demo.rounds["first"], screen)
+    demo.reviews = _reviews(demo.rounds["first"])
+    _say_reviews(demo.reviews, screen)
     screen.line("Round 2: what is new, while a thousand orders a second keep coming", style="bold")
     demo.rounds["busy"], demo.ceiling = _busy_round(deployment, shop, options, screen)
     report(demo.rounds["busy"], screen)
@@ -93,14 +113,34 @@ def _rounds(deployment: "Deployment", shop: "Shop", arguments: argparse.Namespac
     demo.rounds["quiet"] = sync(deployment, deployment.select([BUSY]), options, 1, screen)
     report(demo.rounds["quiet"], screen)
     screen.line("Source and warehouse, row by row", style="bold")
-    found, errors = compare_tables(deployment, deployment.tables)
-    show_comparisons(found, screen)
+    found, errors = reconcile_tables(deployment, deployment.tables)
+    show_reconciliations(found, screen)
     for error in errors:
         screen.problem(error)
-    demo.comparison = [{**asdict(each), "table": title, "equal": each.equal} for title, each in found.items()]
-    equal = all(each.equal and not each.rows_pending for each in found.values())
-    demo.ok = equal and not errors and demo.ceiling.held and all(each.ok for each in demo.rounds.values())
+    demo.comparison = [body_of(title, each) for title, each in found.items()]
+    equal = all(each.equal and not each.before.rows_pending for each in found.values())
+    demo.ok = equal and not errors and demo.ceiling.held and demo.reviews.held
+    demo.ok &= all(each.ok for each in demo.rounds.values())
     return demo
+
+
+def _reviews(outcome: RunOutcome) -> _Reviews:
+    assets = [asset for table in outcome.tables for asset in table.assets if asset.key.endswith(f"/{REVIEWS}")]
+
+    def total(place: str, name: str) -> int:
+        return sum(int(asset.number(name)) for asset in assets if asset.key == f"{place}/{REVIEWS}")
+
+    return _Reviews(total("api", "total"), total("api", "rows"), total("raw", "rows"), total("core", "rows_in_core"))
+
+
+def _say_reviews(reviews: _Reviews, screen: Screen) -> None:
+    sign, style = ("✓", "green") if reviews.held else ("✗", "bold red")
+    screen.line(
+        f"{sign} the API tells of {reviews.told_by_api:,} reviews: {reviews.in_files:,} are in files, "
+        f"{reviews.in_raw:,} in stg.reviews_raw, {reviews.in_core:,} in core.reviews",
+        style=style,
+    )
+    screen.line()
 
 
 def _busy_round(
@@ -139,18 +179,19 @@ def _body(demo: _Demo, took: float) -> dict[str, object]:
         "tables": [_summary(table) for table in demo.rounds["first"].tables],
         "rounds": {name: outcome.to_json() for name, outcome in demo.rounds.items()},
         "ceiling": {**asdict(demo.ceiling), "held": demo.ceiling.held} if demo.ceiling else None,
+        "reviews": {**asdict(demo.reviews), "held": demo.reviews.held} if demo.reviews else None,
         "comparison": demo.comparison,
     }
 
 
 def _summary(table: TableOutcome) -> dict[str, object]:
-    rows = table.total("rows", "lake")
+    rows = table.read("rows")
     return {
         "table": table.table,
         "partitions": table.partitions,
         "rows": rows,
-        "files": table.total("files", "lake"),
-        "queries": table.total("queries", "lake"),
+        "files": table.read("files"),
+        "queries": table.read("queries") or table.read("requests"),
         "seconds": table.seconds,
         "rows_per_second": round(rows / table.seconds) if table.seconds else 0,
         "checks": {"passed": sum(check.passed for check in table.checks), "made": len(table.checks)},

@@ -27,8 +27,8 @@ from .redact import redact
 Tell = Callable[[str, dict[str, object]], None]
 """`tell(event, fields)` hears of a table's progress: the engine's events, and `partition` before each one."""
 
-HOPELESS = ("config", "database")
-"""Kinds of errors after which the table's other partitions are not tried: they would fail alike, and slowly."""
+HOPELESS = ("config", "database", "api")
+"""Kinds of errors after which the other partitions are not tried: they would fail alike, and slowly."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,8 @@ def sync_table(
     deployment: Deployment, table: SyncedTable, options: RunOptions, instance: dg.DagsterInstance, tell: Tell
 ) -> TableOutcome:
     """Sync what is due. What fails is told as a problem, never raised."""
-    outcome, started = TableOutcome(table_title(table)), time.monotonic()
-    token = listener.set(lambda event, **fields: tell(event, fields))
-    try:
+    outcome = TableOutcome(table_title(table))
+    with told(outcome, table.spec.table, options, tell):
         keys = due_partitions(deployment, table, options)
         if options.full and options.partition is None:
             _let_start_over(deployment, table)
@@ -75,9 +74,20 @@ def sync_table(
         if any(asset.key == loaded for asset in outcome.assets):
             tell("maintenance", {})
             _look_after(deployment, table, options, instance, outcome)
+    return outcome
+
+
+@contextmanager
+def told(outcome: TableOutcome, place: str, options: RunOptions, tell: Tell) -> Iterator[None]:
+    """While the block runs, `tell` hears its events; what it raises is a problem of the outcome. `place` begins texts
+    of errors, and is left out there."""
+    started = time.monotonic()
+    token = listener.set(lambda event, **fields: tell(event, fields))
+    try:
+        yield
     except SyncError as error:
         outcome.problems.append(
-            Problem(outcome.table, options.partition, _without_place(str(error), table), error.kind)
+            Problem(outcome.table, options.partition, _without_place(str(error), place), error.kind)
         )
     except Exception as error:  # noqa: BLE001  # a defect in one table's run must leave the other tables
         if options.verbose:
@@ -87,7 +97,6 @@ def sync_table(
     finally:
         listener.reset(token)
         outcome.seconds = round(time.monotonic() - started, 3)
-    return outcome
 
 
 def due_partitions(deployment: Deployment, table: SyncedTable, options: RunOptions) -> list[str]:
@@ -159,15 +168,12 @@ def _sync_partition(
         partition_key=key if table.is_partitioned else None,
         instance=instance,
         raise_on_error=False,
-        run_config={**_quiet(options), "ops": {lake.op.name: {"config": config}}},
+        run_config={**quiet(options), "ops": {lake.op.name: {"config": config}}},
         tags={PROCESS_TAG: process_tag(), ASKED_TAG: "true" if options.partition or options.full else "false"},
     )
     outcome.partitions += 1
     shown = key if table.is_partitioned else None
-    problems = _collect(result, table, shown, outcome)
-    if not result.success and not problems:
-        text = "Dagster says that the run failed, and no step says why: look at it in the UI"
-        outcome.problems.append(Problem(outcome.table, shown, text))
+    problems = collect(result, table.spec.table, shown, outcome)
     return not any(problem.kind in HOPELESS for problem in problems)
 
 
@@ -190,14 +196,14 @@ def _look_after(
             selection=selection,
             instance=instance,
             raise_on_error=False,
-            run_config=_quiet(options),
+            run_config=quiet(options),
             tags={PROCESS_TAG: process_tag()},
         )
-        _collect(result, table, None, outcome)
+        collect(result, table.spec.table, None, outcome)
 
 
-def _collect(
-    result: dg.ExecuteInProcessResult, table: SyncedTable, partition: str | None, outcome: TableOutcome
+def collect(
+    result: dg.ExecuteInProcessResult, place: str, partition: str | None, outcome: TableOutcome
 ) -> list[Problem]:
     """Take what a run recorded; the problems that it adds."""
     checks = {}
@@ -211,7 +217,10 @@ def _collect(
         outcome.assets.append(AssetOutcome(key, made.partition, _plain(made.metadata), own))
     for key, left in checks.items():
         outcome.assets.append(AssetOutcome(key, partition, {}, tuple(check for check, _ in left)))
-    problems = [*_red_checks(result, outcome.table, partition), *_failed_steps(result, table, partition, outcome.table)]
+    problems = [*_red_checks(result, outcome.table, partition), *_failed_steps(result, place, partition, outcome.table)]
+    if not result.success and not problems:
+        text = "Dagster says that the run failed, and no step says why: look at it in the UI"
+        problems.append(Problem(outcome.table, partition, text))
     outcome.problems += problems
     return problems
 
@@ -224,7 +233,7 @@ def _red_checks(result: dg.ExecuteInProcessResult, title: str, partition: str | 
 
 
 def _failed_steps(
-    result: dg.ExecuteInProcessResult, table: SyncedTable, partition: str | None, title: str
+    result: dg.ExecuteInProcessResult, place: str, partition: str | None, title: str
 ) -> Iterator[Problem]:
     for event in result.all_events:
         if event.event_type != dg.DagsterEventType.STEP_FAILURE:
@@ -233,7 +242,7 @@ def _failed_steps(
         said = data.user_failure_data
         if said is not None and said.description:
             kind = said.metadata.get("error_kind")
-            text = _without_place(said.description, table)
+            text = _without_place(said.description, place)
             yield Problem(title, partition, text, str(kind.value) if kind else "failure")
         elif data.error is not None and "blocked" not in data.error.message:
             cause = data.error.cause or data.error
@@ -241,9 +250,9 @@ def _failed_steps(
             yield Problem(title, partition, f"{text} (step {event.step_key})")
 
 
-def _without_place(text: str, table: SyncedTable) -> str:
+def _without_place(text: str, place: str) -> str:
     """An error's text without the table and partition that begin it: they are told once."""
-    rest = text.removeprefix(table.spec.table)
+    rest = text.removeprefix(place)
     if rest is text or rest[:1] not in (":", " "):
         return text
     return rest.partition(": ")[2] or text
@@ -259,7 +268,7 @@ def _plain(metadata: object) -> dict[str, Plain]:
     return found
 
 
-def _quiet(options: RunOptions) -> dict[str, object]:
+def quiet(options: RunOptions) -> dict[str, object]:
     """Dagster's own log stays out of the terminal; it is in the instance, and with `--verbose` on stderr."""
     level = "INFO" if options.verbose else "CRITICAL"
     return {"loggers": {"console": {"config": {"log_level": level}}}}

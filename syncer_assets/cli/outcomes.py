@@ -8,6 +8,8 @@ Number = int | float
 Plain = int | float | str | bool
 
 _NUMBERS = ("rows", "files", "queries", "seconds")
+READERS = ("lake", "api", "raw")
+"""How the keys of assets begin that read from outside: what a run read is theirs."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,14 @@ class TableOutcome:
     @property
     def checks(self) -> list[CheckOutcome]:
         return [check for asset in self.assets for check in asset.checks]
+
+    def read(self, name: str) -> Number:
+        """The sum of a number over the assets that read from outside."""
+        return sum(self.total(name, first_part) for first_part in READERS)
+
+    def loaded(self, name: str) -> Number:
+        """The sum of a number over the assets that load; a core table's rows are those of its raw table once more."""
+        return self.total(name) - self.total(name, "core")
 
     def total(self, name: str, first_part: str | None = None) -> Number:
         """The sum of a number over the assets, or over those whose key begins with `first_part`."""

@@ -19,12 +19,11 @@ from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from ..assets.table import SyncedTable
 from ..components.deployment import Deployment, load_deployment
-from .command import table_title
-from .execution import RunOptions, open_instance, sync_table
+from .execution import RunOptions, open_instance
 from .left_runs import end_left_runs, is_alive, pid_of, process_tag
 from .outcomes import Problem, TableOutcome
+from .work import Work, all_work, execute, key_of, title_of
 
 Message = tuple[str, str, dict[str, object]]
 TellOf = Callable[[str, str, dict[str, object]], None]
@@ -35,18 +34,18 @@ HEARING_SECONDS = 0.5
 """No wait is longer: the object store's runtime has system calls restarted after a signal, so none ends by it."""
 
 
-def sync_tables(
-    deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, workers: int, tell: TellOf
+def sync_all(
+    deployment: Deployment, works: Sequence[Work], options: RunOptions, workers: int, tell: TellOf
 ) -> Iterator[TableOutcome]:
-    """The outcome of each table as it ends. One table's failure leaves the others."""
+    """The outcome of each work as it ends. One's failure leaves the others."""
     with open_instance() as instance:  # makes the tables of a new DAGSTER_HOME too: workers would race to
         end_left_runs(instance)
     processes = [process_tag()]
     try:
-        if workers == 1 or len(tables) == 1:
-            yield from _in_a_thread(deployment, tables, options, tell)
+        if workers == 1 or len(works) == 1:
+            yield from _in_a_thread(deployment, works, options, tell)
         else:
-            yield from _in_processes(deployment, tables, options, min(workers, len(tables)), tell, processes)
+            yield from _in_processes(deployment, works, options, min(workers, len(works)), tell, processes)
     except BaseException:
         with open_instance() as instance:
             end_left_runs(instance, processes)
@@ -54,14 +53,14 @@ def sync_tables(
 
 
 def _in_a_thread(
-    deployment: Deployment, tables: Sequence[SyncedTable], options: RunOptions, tell: TellOf
+    deployment: Deployment, works: Sequence[Work], options: RunOptions, tell: TellOf
 ) -> Iterator[TableOutcome]:
     outcomes: queue.SimpleQueue[TableOutcome] = queue.SimpleQueue()
     thread = threading.Thread(
-        target=_sync_all, args=(deployment, tables, options, tell, outcomes.put), name="syncer-run", daemon=True
+        target=_execute_all, args=(deployment, works, options, tell, outcomes.put), name="syncer-run", daemon=True
     )
     thread.start()
-    for _ in tables:
+    for _ in works:
         while True:
             with suppress(queue.Empty):
                 yield outcomes.get(timeout=HEARING_SECONDS)
@@ -71,21 +70,21 @@ def _in_a_thread(
     thread.join()
 
 
-def _sync_all(
+def _execute_all(
     deployment: Deployment,
-    tables: Sequence[SyncedTable],
+    works: Sequence[Work],
     options: RunOptions,
     tell: TellOf,
     put: Callable[[TableOutcome], None],
 ) -> None:
     with open_instance() as instance:
-        for table in tables:
-            put(sync_table(deployment, table, options, instance, partial(tell, table_title(table))))
+        for work in works:
+            put(execute(deployment, work, options, instance, partial(tell, title_of(work))))
 
 
 def _in_processes(
     deployment: Deployment,
-    tables: Sequence[SyncedTable],
+    works: Sequence[Work],
     options: RunOptions,
     workers: int,
     tell: TellOf,
@@ -97,8 +96,8 @@ def _in_processes(
     listening.start()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (str(deployment.folder), messages))
     try:
-        futures: dict[Future[TableOutcome], SyncedTable] = {
-            pool.submit(_work, table.lake_key.to_user_string(), options): table for table in tables
+        futures: dict[Future[TableOutcome], Work] = {
+            pool.submit(_execute, key_of(work), options): work for work in works
         }
         while futures:
             for future in wait(futures, HEARING_SECONDS, FIRST_COMPLETED).done:
@@ -113,12 +112,12 @@ def _in_processes(
         listening.join()
 
 
-def _outcome(future: Future[TableOutcome], table: SyncedTable) -> TableOutcome:
+def _outcome(future: Future[TableOutcome], work: Work) -> TableOutcome:
     try:
         return future.result()
     except BrokenProcessPool:
         text = "a worker process was killed (out of memory?). Fix: run again; what was committed stays"
-        return TableOutcome(table_title(table), problems=[Problem(table_title(table), None, text, "worker_killed")])
+        return TableOutcome(title_of(work), problems=[Problem(title_of(work), None, text, "worker_killed")])
 
 
 def _listen(messages: "Queue[Message | None]", tell: TellOf, processes: list[str]) -> None:
@@ -145,10 +144,10 @@ def _start_worker(folder: str, messages: "Queue[Message | None]") -> None:
     _Worker.deployment, _Worker.messages = load_deployment(Path(folder)), messages
 
 
-def _work(lake_key: str, options: RunOptions) -> TableOutcome:
-    table = next(each for each in _Worker.deployment.tables if each.lake_key.to_user_string() == lake_key)
+def _execute(key: str, options: RunOptions) -> TableOutcome:
+    work = next(each for each in all_work(_Worker.deployment) if key_of(each) == key)
     with open_instance() as instance:
-        return sync_table(_Worker.deployment, table, options, instance, partial(_send, table_title(table)))
+        return execute(_Worker.deployment, work, options, instance, partial(_send, title_of(work)))
 
 
 def _send(title: str, event: str, fields: dict[str, object]) -> None:

@@ -15,7 +15,11 @@ STEPS = {
     "partition": "waiting for the source",
     "ceiling captured": "settling",
     "window opened": "reading",
+    "pages read": "reading",
     "load planned": "loading",
+    "files found": "reading files",
+    "files staged": "merging",
+    "core": "core table",
     "maintenance": "maintenance",
 }
 """What a table does after each of these events."""
@@ -65,6 +69,8 @@ class ProgressBars(AbstractContextManager["ProgressBars"]):
         elif event == "chunk read":
             bar.rows += _int(fields.get("rows_found"))
             share = 0.5
+        elif event == "pages read":
+            bar.rows = _int(fields.get("rows"))
         elif event == "Reading" and isinstance(fields.get("share"), float):
             share = float(str(fields["share"])) / 2
         elif event == "load planned":
@@ -83,7 +89,7 @@ class ProgressBars(AbstractContextManager["ProgressBars"]):
 
     def end(self, outcome: TableOutcome) -> None:
         """A table is done, well or not."""
-        number = outcome.total("rows", "lake")
+        number = outcome.read("rows")
         text = "failed" if not outcome.ok else "done" if number else "nothing new"
         rows = f"{number:,} rows"
         if self._progress is not None:

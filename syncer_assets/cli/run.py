@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError
 from ..model.table import WORKERS_MOST
-from .command import Commands, Outcome, UsageError, deployment_of, positive, subcommand, table_title
+from .command import Commands, Outcome, UsageError, positive, subcommand
 from .outcomes import RunOutcome, TableOutcome
 from .screen import Column, Screen
 
 if TYPE_CHECKING:
-    from ..assets.table import SyncedTable
     from ..components.deployment import Deployment
     from .execution import RunOptions
+    from .work import Work
 
 COLUMNS = (
     Column("table"),
@@ -51,33 +51,37 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
-    """Sync the selected tables."""
-    deployment, tables = deployment_of(arguments)
+    """Sync the selected tables and lists."""
+    from .work import selected
+
+    deployment, works = selected(arguments)
     from .execution import RunOptions
 
     if arguments.partition is not None:
-        tables = _with_partitions(tables, arguments.partition, named=bool(arguments.select))
+        works = _with_partitions(works, arguments.partition, named=bool(arguments.select))
     given = {"workers": arguments.readers, "strategy": arguments.strategy, "profile": arguments.profile}
     reading = tuple((name, value) for name, value in given.items() if value is not None)
     options = RunOptions(arguments.partition, arguments.full, arguments.chunk_rows, arguments.verbose, reading)
-    outcome = sync(deployment, tables, options, arguments.workers, screen)
+    outcome = sync(deployment, works, options, arguments.workers, screen)
     report(outcome, screen)
     return Outcome(outcome.ok, outcome.to_json())
 
 
 def sync(
-    deployment: "Deployment", tables: "Sequence[SyncedTable]", options: "RunOptions", workers: int, screen: Screen
+    deployment: "Deployment", works: "Sequence[Work]", options: "RunOptions", workers: int, screen: Screen
 ) -> RunOutcome:
-    """Sync these tables, with a progress bar a table."""
-    from .pool import sync_tables
+    """Sync these tables and lists, with a progress bar for each."""
+    from .pool import sync_all
     from .progress import ProgressBars
+    from .work import stages, title_of
 
     started, outcomes = time.monotonic(), []
-    with ProgressBars(screen, [table_title(table) for table in tables]) as bars:
-        for outcome in sync_tables(deployment, tables, options, workers, bars.hear):
-            bars.end(outcome)
-            outcomes.append(outcome)
-    order = [table_title(table) for table in tables]
+    with ProgressBars(screen, [title_of(work) for work in works]) as bars:
+        for stage in stages(works):
+            for outcome in sync_all(deployment, stage, options, workers, bars.hear):
+                bars.end(outcome)
+                outcomes.append(outcome)
+    order = [title_of(work) for work in works]
     outcomes.sort(key=lambda outcome: order.index(outcome.table))
     return RunOutcome(outcomes, time.monotonic() - started)
 
@@ -95,7 +99,7 @@ def report(outcome: RunOutcome, screen: Screen) -> None:
 
 
 def _row(table: TableOutcome) -> list[object]:
-    rows = table.total("rows", "lake")
+    rows = table.read("rows")
     passed = sum(check.passed for check in table.checks)
     failed = not table.ok or any(check.failed for check in table.checks)
     sign = "✗" if failed else "✓" if passed == len(table.checks) else "!"
@@ -103,10 +107,10 @@ def _row(table: TableOutcome) -> list[object]:
         table.table,
         table.partitions,
         rows,
-        table.total("files", "lake"),
-        table.total("queries", "lake"),
-        table.total("rows_inserted"),
-        table.total("rows_updated"),
+        table.read("files"),
+        table.read("queries") or table.read("requests"),
+        table.loaded("rows_inserted"),
+        table.loaded("rows_updated"),
         table.seconds,
         round(rows / table.seconds) if table.seconds else 0,
         f"{sign} {passed}/{len(table.checks)}",
@@ -121,16 +125,18 @@ def _readers(text: str) -> int:
     return number
 
 
-def _with_partitions(tables: "Sequence[SyncedTable]", partition: str, *, named: bool) -> "tuple[SyncedTable, ...]":
-    """The tables that have such a partition. Those named with --select have to. Raises UsageError."""
+def _with_partitions(works: "Sequence[Work]", partition: str, *, named: bool) -> "tuple[Work, ...]":
+    """The tables and lists that have such a partition. Those named with --select have to. Raises UsageError."""
+    from .work import scheme_of, title_of
+
     fitting, errors = [], []
-    for table in tables:
+    for work in works:
         try:
-            table.spec.partitions.partition(partition)
+            scheme_of(work).partition(partition)
         except ConfigError as error:
-            errors.append(UsageError(error.message, table=table_title(table), fix=error.fix))
+            errors.append(UsageError(error.message, table=title_of(work), fix=error.fix))
         else:
-            fitting.append(table)
+            fitting.append(work)
     if errors and named:
         raise errors[0]
     if not fitting:

@@ -5,15 +5,23 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from ..assets.alerts import build_alerts_sensor
 from ..assets.automation import build_automation_sensor
 from ..assets.repairs import build_repair_sensor
 from ..assets.report import build_report_asset
 from ..assets.sensors import build_new_rows_sensor
+from ..assets.sizes import build_sizes_sensor
+from ..assets.status import build_status_asset
+from ..model.server import ServerSize
+from ..resources.alerts import ALERTS_RESOURCE
 from ..resources.lake import LakeResource
 from ..resources.lookup import resources_by_key
 from ..resources.source import SourceResource
 from ..resources.warehouse import WarehouseResource
-from .fields import EnvironmentName, LakeUrl
+from .alert_entries import AlertsEntry
+from .fields import EnvironmentName, LakeUrl, PositiveFloat
+from .redshift_entry import RedshiftEntry
+from .sizing_entries import SizingEntry
 
 
 class LakeEntry(dg.Resolvable, dg.Model):
@@ -41,6 +49,29 @@ class DatabaseEntry(dg.Resolvable, dg.Model):
         return {name: str(value) for name, value in self.options.items()}
 
 
+class ServerEntry(dg.Resolvable, dg.Model):
+    """What SQL cannot read of a warehouse's server; `syncer doctor` judges settings and growth by it."""
+
+    memory_gb: PositiveFloat | None = Field(default=None, description="The machine's memory.")
+    storage_gb: PositiveFloat | None = Field(default=None, description="How large the database may grow.")
+
+
+class WarehouseEntry(DatabaseEntry):
+    """A database to load into."""
+
+    dsn_env: EnvironmentName | None = Field(
+        default=None, description="The NAME of the environment variable that holds the DSN, never the DSN."
+    )
+    connection: RedshiftEntry | None = Field(default=None, description="Of a Redshift, in place of a DSN.")
+    server: ServerEntry = Field(default=ServerEntry(), description="What the doctor is told of the machine.")
+    sizing: SizingEntry | None = Field(default=None, description="Its size while a load runs: snowflake, redshift.")
+
+    @property
+    def size(self) -> ServerSize:
+        """What is known of the machine."""
+        return ServerSize(self.server.memory_gb, self.server.storage_gb)
+
+
 class Connections(dg.Component, dg.Resolvable, dg.Model):
     """The connections of a deployment. There is one; every TableSync refers to it by name.
 
@@ -56,13 +87,14 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
 
     - Nothing is connected and no variable is read while definitions load.
     - Resources: `lake`, `source__shop`, `warehouse__analytics`.
-    - Brings the sensors of the deployment, `new_rows__<source>` and `automation`, and the asset `report`;
-      the sensor `repairs` where a table has a repair window.
+    - Brings the sensors of the deployment, `new_rows__<source>` and `automation`, and the assets `report` and
+      `status`; the sensor `repairs` where a table has a repair window, the sensor `alerts` where alerts are declared.
     """
 
     lake: LakeEntry = Field(description="Where the lake is.")
     sources: dict[str, DatabaseEntry] = Field(description="Databases to read from, by name.")
-    warehouses: dict[str, DatabaseEntry] = Field(description="Databases to load into, by name.")
+    warehouses: dict[str, WarehouseEntry] = Field(description="Databases to load into, by name.")
+    alerts: AlertsEntry | None = Field(default=None, description="Who is told of failed runs and red checks.")
 
     def lake_resource(self) -> LakeResource:
         return LakeResource(url=self.lake.url, options=self.lake.options)
@@ -73,15 +105,24 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
 
     def warehouse_resource(self, name: str) -> WarehouseResource:
         entry = self.warehouses[name]
-        return WarehouseResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.settings)
+        return WarehouseResource(
+            name=name,
+            type=entry.type,
+            dsn_env=entry.dsn_env or "",
+            arguments=entry.connection.to_arguments() if entry.connection else {},
+            password_env=entry.connection.password_env if entry.connection else "",
+            options=entry.settings,
+            sizing=entry.sizing.to_rules().to_json() if entry.sizing else {},
+        )
 
     def resources(self) -> dict[str, object]:
         """Every resource by its key."""
-        return resources_by_key(
+        databases = resources_by_key(
             self.lake_resource(),
             {name: self.source_resource(name) for name in self.sources},
             {name: self.warehouse_resource(name) for name in self.warehouses},
         )
+        return databases | ({ALERTS_RESOURCE: self.alerts.to_resource()} if self.alerts else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         from .problems import raise_problems
@@ -97,8 +138,12 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
         ]
         if any(table.repair_window for table in tables):
             sensors.append(build_repair_sensor(tables))
+        if sized := [name for name, entry in self.warehouses.items() if entry.sizing]:
+            sensors.append(build_sizes_sensor(sized))
+        if self.alerts:
+            sensors.append(build_alerts_sensor(tables, self.alerts.to_rules()))
         return dg.Definitions(
-            assets=[build_report_asset(tables)] if tables else [],
+            assets=[build_report_asset(tables), build_status_asset(tables)] if tables else [],
             resources=self.resources(),
             sensors=[*sensors, build_automation_sensor()],
         )

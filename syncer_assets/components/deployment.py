@@ -7,14 +7,18 @@ from pathlib import Path
 
 import dagster as dg
 
+from ..assets.api import ApiList
 from ..assets.checks import checks_of
+from ..assets.file_table import FileTable
 from ..assets.partitions import is_dynamic
 from ..assets.table import SyncedTable
 from ..model.errors import ConfigError
 from ..resources.lake import LakeResource
 from ..resources.source import SourceResource
 from ..resources.warehouse import WarehouseResource
+from .api_extract import api_lists
 from .connections import Connections
+from .file_load import file_tables
 from .loading import component_tree, defs_folder, load_tree
 from .problems import did_you_mean
 from .table_sync import synced_tables
@@ -28,6 +32,8 @@ class Deployment:
     definitions: dg.Definitions
     connections: Connections
     tables: tuple[SyncedTable, ...]
+    apis: tuple[ApiList, ...] = ()
+    files: tuple[FileTable, ...] = ()
 
     @property
     def lake(self) -> LakeResource:
@@ -60,6 +66,10 @@ class Deployment:
         keys = [table.lake_key, table.warehouse_key, *([table.maintenance_key] if maintenance else [])]
         return [self._assets_by_key[key] for key in keys]
 
+    def asset(self, key: dg.AssetKey) -> dg.AssetsDefinition:
+        """One asset, bound to its resources."""
+        return self._assets_by_key[key]
+
     def checks(self, table: SyncedTable) -> list[dg.AssetChecksDefinition]:
         """The standalone checks of this table alone, bound to their resources; for `dg.materialize` too."""
         bound = self._assets_by_key[table.lake_key].resource_defs  # the same objects, or Dagster runs them apart only
@@ -79,7 +89,14 @@ def load_deployment(folder: Path | None = None) -> Deployment:
         raise ConfigError(
             f"there is no syncer_assets.Connections in {defs_folder(folder)}", fix="add one, in a defs.yaml of its own"
         )
-    return Deployment(defs_folder(folder), definitions, connections[0], tuple(synced_tables(tree)))
+    return Deployment(
+        defs_folder(folder),
+        definitions,
+        connections[0],
+        tuple(synced_tables(tree)),
+        tuple(api_lists(tree)),
+        tuple(file_tables(tree)),
+    )
 
 
 def load_connections(folder: Path | None = None) -> Connections:

@@ -9,15 +9,27 @@ import yaml
 from dagster.components.resolved.errors import ResolutionException
 
 from ..model.errors import ConfigError
+from .api_extract import ApiExtract
+from .api_rules import api_problems
 from .connections import Connections
+from .file_load import FileLoad
+from .file_rules import file_problems
 from .findings import YamlPath, problems_of
+from .keyed_rules import keyed_problems
+from .keyed_update import KeyedUpdate
 from .problems import FILE_NAMES, Placed, Problem, config_error, did_you_mean, shown
 from .rules import connection_problems, table_problems
 from .table_sync import TableSync
 from .yaml_lines import documents
 
-Component = Connections | TableSync
-COMPONENTS: dict[str, type[Component]] = {"Connections": Connections, "TableSync": TableSync}
+Component = ApiExtract | Connections | FileLoad | KeyedUpdate | TableSync
+COMPONENTS: dict[str, type[Component]] = {
+    "ApiExtract": ApiExtract,
+    "Connections": Connections,
+    "FileLoad": FileLoad,
+    "KeyedUpdate": KeyedUpdate,
+    "TableSync": TableSync,
+}
 PACKAGE = __name__.partition(".")[0]
 
 
@@ -41,9 +53,18 @@ def diagnose(folder: Path) -> ConfigError | None:
 def _rules_broken(found: Mapping[tuple[Path, int], Component]) -> Iterator[Placed]:
     connections = [one for one in found.values() if isinstance(one, Connections)]
     syncs = [one for one in found.values() if isinstance(one, TableSync)]
+    apis = [one for one in found.values() if isinstance(one, ApiExtract)]
+    updates = [one for one in found.values() if isinstance(one, KeyedUpdate)]
+    loads = [one for one in found.values() if isinstance(one, FileLoad)]
     for (file, number), one in found.items():
         if isinstance(one, Connections):
             problems = connection_problems(one, connections)
+        elif isinstance(one, KeyedUpdate):
+            problems = keyed_problems(one, connections, updates, syncs)
+        elif isinstance(one, FileLoad):
+            problems = file_problems(one, connections, loads, file.parent)
+        elif isinstance(one, ApiExtract):
+            problems = api_problems(one, connections, apis)
         else:
             problems = table_problems(one, connections, syncs)
         yield from (Placed(file, number, problem) for problem in problems)

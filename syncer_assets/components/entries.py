@@ -7,11 +7,12 @@ import dagster as dg
 import pydantic
 from pydantic import Field
 
-from ..assets.table import Cron
+from ..assets.table import Cron, Reconcile
 from ..model.partition import PartitionScheme
 from ..model.table import (
     ChunkSettings,
     ColumnRules,
+    Deletes,
     FileSettings,
     Profile,
     RefreshSettings,
@@ -148,6 +149,19 @@ class ScheduleEntry(dg.Resolvable, dg.Model):
         return Cron(self.cron, self.timezone)
 
 
+class ReconcileEntry(dg.Resolvable, dg.Model):
+    """When the table is compared with its source without being asked, and whether it is repaired then."""
+
+    cron: CronExpression | None = Field(
+        default=None, description='A cron expression, such as "0 3 * * 0"; without it by hand.'
+    )
+    timezone: Timezone = Field(default="UTC", description="The time zone that it is counted in.")
+    repair: bool = Field(default=False, description="Whether what differs is repaired, or only told.")
+
+    def to_reconcile(self) -> Reconcile:
+        return Reconcile(Cron(self.cron, self.timezone) if self.cron else None, self.repair)
+
+
 class TableEntry(dg.Resolvable, dg.Model):
     """One table."""
 
@@ -192,8 +206,12 @@ class TableEntry(dg.Resolvable, dg.Model):
         default=None, description='The zone of a timestamp cursor without one, such as "UTC".'
     )
     ignore_roles: list[str] = Field(default=[], description="Database roles that cannot write this table.")
-    deletes: Literal["ignore", "detect"] = Field(
-        default="detect", description="Whether `checksum` is red for rows that are gone from the source."
+    deletes: Deletes = Field(
+        default="detect",
+        description=(
+            "What becomes of rows that are gone from the source. detect: `checksum` is red; ignore: it is not; "
+            "soft, hard: reconcile marks them (_syncer_deleted_at), or deletes them."
+        ),
     )
     schema_changes: Literal["evolve", "freeze"] = Field(
         default="evolve", description="Whether new columns are taken over."
@@ -225,6 +243,9 @@ class TableEntry(dg.Resolvable, dg.Model):
     )
     checksum: CronExpression | ScheduleEntry | None = Field(
         default=None, description="When the check `checksum` runs by itself: a cron expression, or {cron, timezone}."
+    )
+    reconcile: CronExpression | ReconcileEntry | None = Field(
+        default=None, description="When source and warehouse are compared, and repaired: {cron, timezone, repair}."
     )
     group: str | None = Field(default=None, description="The asset group in the UI.")
     owners: list[str] | None = Field(default=None, description='Owners, as e-mail addresses or "team:name".')
@@ -285,6 +306,11 @@ def _over(default: T, entry: pydantic.BaseModel) -> T:
 def names(value: Names) -> tuple[str, ...]:
     """`id` and `[id]` mean the same."""
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def reconcile_of(value: str | ReconcileEntry | None) -> Reconcile | None:
+    """`"0 3 * * 0"` and `{cron: "0 3 * * 0"}` mean the same."""
+    return Reconcile(Cron(value)) if isinstance(value, str) else value.to_reconcile() if value else None
 
 
 def cron_of(value: str | ScheduleEntry | None) -> Cron | None:

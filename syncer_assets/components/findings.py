@@ -2,7 +2,7 @@
 
 import pydantic
 
-from .problems import Problem, did_you_mean
+from .problems import LISTS, Problem, did_you_mean
 from .yaml_lines import Step
 
 YamlPath = tuple[Step, ...]
@@ -60,12 +60,12 @@ def _path(attributes: object, location: YamlPath, *, is_missing: bool) -> YamlPa
 
 
 def _table(attributes: dict[str, object], path: YamlPath) -> str | None:
-    tables = attributes.get("tables")
-    if len(path) > 1 and path[0] == "tables" and isinstance(path[1], int) and isinstance(tables, list):
-        entry = tables[path[1]]
-        if isinstance(entry, dict):
-            return str(entry.get("table", f"number {path[1] + 1}"))
-    return None
+    """The name of the entry that a path leads into."""
+    if len(path) < 2 or path[0] not in LISTS or not isinstance(path[1], int):
+        return None
+    entries = attributes.get(str(path[0]))
+    entry = entries[path[1]] if isinstance(entries, list) else None
+    return str(entry.get(LISTS[str(path[0])], f"number {path[1] + 1}")) if isinstance(entry, dict) else None
 
 
 def _fields_around(component: type[pydantic.BaseModel], path: YamlPath) -> dict[str, str]:

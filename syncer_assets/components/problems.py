@@ -11,11 +11,13 @@ from ..model.errors import ConfigError
 from .yaml_lines import Step, line_of
 
 FILE_NAMES = ("defs.yaml", "defs.yml", "component.yaml", "component.yml")
+LISTS = {"tables": "table", "endpoints": "entity", "entities": "entity"}
+"""The lists of our components, and the field by which an entry of each is named."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong at `path`, which counts from `below` in the document."""
+    """One thing that is wrong at `path`, which counts from `below` in the document; `table` names a list's entry."""
 
     path: tuple[Step, ...]
     message: str
@@ -38,8 +40,9 @@ class Placed:
 
     def __str__(self) -> str:
         problem = self.problem
-        field = ".".join(str(step) for step in problem.path if isinstance(step, str) and step != "tables")
-        where = [f"table {problem.table}"] if problem.table else []
+        field = ".".join(str(step) for step in problem.path if isinstance(step, str) and step not in LISTS)
+        kind = LISTS.get(str(problem.path[0]), "table") if problem.path else "table"
+        where = [f"{kind} {problem.table}"] if problem.table else []
         where += [f"field {field}"] if field else []
         place = ": ".join([f"{shown(self.file)}:{self.line}", *([", ".join(where)] if where else [])])
         return f"{place}: {problem.message}. Fix: {problem.fix}"

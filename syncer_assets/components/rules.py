@@ -7,13 +7,14 @@ from ..assets.names import python_name
 from ..model.errors import ConfigError
 from .entries import TableEntry, names
 from .problems import Problem, did_you_mean
+from .redshift_rules import storage_problems, warehouse_problems
 from .upkeep_entries import BloatEntry
 
 if TYPE_CHECKING:
     from .connections import Connections
     from .table_sync import TableSync
 
-RESERVED = ("lake", "source", "maintenance")
+RESERVED = ("lake", "source", "maintenance", "reconcile", "keyed_update")
 
 
 def connection_problems(connections: "Connections", everywhere: Sequence["Connections"]) -> list[Problem]:
@@ -38,6 +39,36 @@ def connection_problems(connections: "Connections", everywhere: Sequence["Connec
             if entry.type not in types:
                 fix = did_you_mean(entry.type, types, f"use one of {', '.join(types)}")
                 problems.append(Problem((field, name, "type"), f"the type {entry.type!r} is not known", fix))
+    problems += warehouse_problems(connections)
+    problems += _sizing_problems(connections)
+    if connections.alerts and not (connections.alerts.webhook_env or connections.alerts.email):
+        problems.append(Problem(("alerts",), "the alerts go nowhere", "name a `webhook_env`, an `email`, or both"))
+    return problems
+
+
+def _sizing_problems(connections: "Connections") -> list[Problem]:
+    """Sizes that the warehouse does not have, and warehouses that have none."""
+    from ..warehouses.sizing.redshift import capacity
+    from ..warehouses.sizing.snowflake import size_name
+
+    problems = []
+    for name, entry in connections.warehouses.items():
+        if entry.sizing is None:
+            continue
+        path = ("warehouses", name, "sizing")
+        if entry.type not in ("snowflake", "redshift"):
+            problems.append(Problem(path, f"a {entry.type} warehouse is not resized for a load", "remove `sizing`"))
+            continue
+        if entry.type == "redshift" and "workgroup" not in entry.options:
+            fix = "name the serverless workgroup in `options: {workgroup: ..}`, or remove `sizing`"
+            problems.append(Problem(path, "a provisioned cluster is not resized for a load", fix))
+        for number, step in enumerate(entry.sizing.sizes):
+            try:
+                (size_name if entry.type == "snowflake" else capacity)(str(step.size))
+            except ConfigError as error:
+                problems.append(Problem((*path, "sizes", number, "size"), error.message, error.fix or ""))
+        if not entry.sizing.sizes:
+            problems.append(Problem((*path, "sizes"), "there are no sizes", "write one, such as {size: MEDIUM}"))
     return problems
 
 
@@ -61,8 +92,9 @@ def table_problems(
             problems.append(Problem((field,), f"the {field} {name!r} is not among the connections", fix))
     if sync.group and python_name(sync.group) != sync.group:
         problems.append(Problem(("group",), f"{sync.group!r} cannot be a group", "use letters, digits and _"))
-    problems += _owner_problems((), sync.owners or [], None)
+    problems += owner_problems((), sync.owners or [], None)
     problems += _bloat_problems((), sync.bloat, None)
+    problems += storage_problems(sync, connections[0])
     for number, entry in enumerate(sync.tables):
         problems += _entry_problems(("tables", number), entry)
     return problems + list(_clashes(sync, syncs))
@@ -82,6 +114,18 @@ def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Proble
             "rows without a cursor are read each time, and `load: append` doubles them",
             "use `load: upsert`",
         )
+    if entry.deletes == "soft" and entry.load == "replace":
+        yield problem(
+            "deletes",
+            "`load: replace` deletes what a re-read does not bring, so nothing is left to mark",
+            "use `deletes: hard`, or `load: upsert` with a cursor",
+        )
+    if entry.deletes in ("soft", "hard") and (hashed := [name for name in key if name in entry.columns.hash]):
+        yield problem(
+            "deletes",
+            f"the key column {hashed[0]!r} is hashed, so a deleted row is not found in the warehouse",
+            "leave the key plain, or use `deletes: detect`",
+        )
     if entry.strategy == "range" and len(cursor) != 1:
         yield problem(
             "strategy", "`strategy: range` needs one integer cursor", "name one, or use `strategy: keyset` or `auto`"
@@ -94,7 +138,7 @@ def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Proble
         value = getattr(entry, field)
         if value and python_name(value) != value:
             yield problem(field, f"{value!r} cannot be a {field}", "use letters, digits and _")
-    yield from _owner_problems(path, entry.owners or [], table)
+    yield from owner_problems(path, entry.owners or [], table)
     columns = entry.columns
     for field, hidden, others in (
         ("columns.hash", columns.hash, columns.exclude),
@@ -154,7 +198,7 @@ def _partition_problems(path: tuple[str, int], entry: TableEntry, cursor: tuple[
             yield problem(field, f"`{field}` means nothing for `by: {cut.by}`", "remove it, or change `by`")
 
 
-def _owner_problems(path: tuple[str | int, ...], owners: Sequence[str], table: str | None) -> Iterator[Problem]:
+def owner_problems(path: tuple[str | int, ...], owners: Sequence[str], table: str | None) -> Iterator[Problem]:
     for number, owner in enumerate(owners):
         if not (owner.startswith("team:") or "@" in owner):
             yield Problem(

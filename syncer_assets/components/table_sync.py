@@ -10,6 +10,7 @@ from ..assets.checks import build_checks
 from ..assets.lake import build_lake_asset
 from ..assets.maintenance import build_maintenance_asset
 from ..assets.names import asset_names, python_name
+from ..assets.reconcile import build_reconcile_asset
 from ..assets.schedules import build_schedule
 from ..assets.source_table import build_source_table
 from ..assets.table import SyncedTable
@@ -17,7 +18,7 @@ from ..assets.warehouse import build_warehouse_asset
 from ..model.table import Target
 from ..model.upkeep import Upkeep
 from .connections import Connections
-from .entries import ScheduleEntry, TableEntry, cron_of
+from .entries import ReconcileEntry, ScheduleEntry, TableEntry, cron_of, reconcile_of
 from .fields import CronExpression, Duration, parse_duration
 from .upkeep_entries import BloatEntry, RepairEntry, bloat_of, cron_of_bloat
 
@@ -36,8 +37,8 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
         - {table: public.countries, load: replace}
     ```
 
-    - A table makes four assets: `source/shop/orders`, `lake/shop/orders`, `analytics/shop/orders` and
-      `maintenance/analytics/shop/orders`; `assets.names` says how they are named.
+    - A table makes five assets: `source/shop/orders`, `lake/shop/orders`, `analytics/shop/orders`,
+      `maintenance/analytics/shop/orders` and `reconcile/analytics/shop/orders`; `assets.names` says how they are named.
     - The lake's and the warehouse's asset have the same partitions, inline blocking checks, and a pool of the table's.
     - New rows are looked for by the sensor `new_rows__shop`; a `schedule` is needed by tables without a cursor only.
     """
@@ -60,6 +61,9 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
         default=None, description="When the check `bloat` runs and from which levels on it tells, likewise."
     )
     repair: RepairEntry | None = Field(default=None, description="When bloated indexes are rebuilt, likewise.")
+    reconcile: CronExpression | ReconcileEntry | None = Field(
+        default=None, description="When source and warehouse are compared, and repaired, likewise."
+    )
     freshness: Duration | None = Field(default=None, description="The lag that the check `freshness` allows, likewise.")
     group: str | None = Field(default=None, description="The asset group in the UI, likewise; the source's name.")
     owners: list[str] | None = Field(default=None, description="Owners of the assets, likewise.")
@@ -98,6 +102,7 @@ def definitions_of(tables: Sequence[SyncedTable], sync: TableSync) -> dg.Definit
                 build_lake_asset(table),
                 build_warehouse_asset(table),
                 build_maintenance_asset(table),
+                build_reconcile_asset(table),
             )
         ],
         asset_checks=build_checks(name, tables),
@@ -137,6 +142,7 @@ def synced_tables_of(sync: TableSync, connections: Connections, syncs: Sequence[
                 freshness=parse_duration(freshness) if freshness else None,
                 schedule=cron_of(entry.schedule or sync.schedule),
                 checksum=cron_of(entry.checksum or sync.checksum),
+                reconcile=reconcile_of(entry.reconcile or sync.reconcile),
                 bloat=cron_of_bloat(bloat),
                 upkeep=Upkeep(spec.indexes, entry.storage.to_storage(), bloat.to_limits(), repair.to_limits()),
                 repair_window=repair.to_window(),

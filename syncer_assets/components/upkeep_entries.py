@@ -40,8 +40,11 @@ class IndexEntry(dg.Resolvable, dg.Model):
 
 
 class StorageEntry(dg.Resolvable, dg.Model):
-    """Storage parameters of the warehouse's table, as PostgreSQL names them; what is not given is left alone."""
+    """Storage parameters of the warehouse's table, as PostgreSQL names them, and those of Redshift; what is not given
+    is left alone."""
 
+    sort_key: list[str] | None = Field(default=None, description="Redshift: the columns of a compound sort key.")
+    distribution: str | None = Field(default=None, description="Redshift: auto, even, all, or key(column).")
     fillfactor: Annotated[int, between(10, 100)] | None = Field(
         default=None, description="Percent of a page that inserts fill; 70 to 85 where unindexed columns change often."
     )
@@ -74,7 +77,8 @@ class StorageEntry(dg.Resolvable, dg.Model):
 
     def to_storage(self) -> tuple[tuple[str, str], ...]:
         """Name and value as the server spells them."""
-        return tuple((name, _spelt(value)) for name, value in self if value is not None)
+        given = ((name, ", ".join(value) if isinstance(value, list) else value) for name, value in self)
+        return tuple((name, _spelt(value)) for name, value in given if value is not None)
 
 
 class BloatLimitEntry(dg.Resolvable, dg.Model):
@@ -153,5 +157,5 @@ def cron_of_bloat(entry: BloatEntry) -> Cron | None:
     return Cron(entry.cron, entry.timezone) if entry.cron else None
 
 
-def _spelt(value: bool | float) -> str:
+def _spelt(value: bool | float | str) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

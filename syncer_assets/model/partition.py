@@ -77,6 +77,21 @@ class PartitionScheme:
             case "none":
                 return [UNPARTITIONED]
 
+    def key_at(self, moment: datetime) -> str | None:
+        """`by: time`: the key of the partition that holds a moment; None before the first one."""
+        if moment < self._time_start():
+            return None
+        match self.every:
+            case "hour":
+                start = moment.replace(minute=0, second=0, microsecond=0)
+            case "day":
+                start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+            case "week":
+                start = moment - (moment - self._time_start()) % timedelta(days=7)
+            case "month":
+                start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return self._time_key(start)
+
     def first_key(self) -> str:
         """The key of the first partition, the one that is open to the left."""
         if self.by == "time":

@@ -24,13 +24,17 @@ def silent(event: str, **fields: object) -> None:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Something that the engine asserted, or found worth a warning. `severity` counts only when it did not pass."""
+    """Something that the engine asserted, or found worth a warning. `severity` counts only when it did not pass.
+
+    `fix` is a statement or a line of YAML to paste, where there is one; `description` says what to do in words.
+    """
 
     name: str
     passed: bool
     severity: Literal["ERROR", "WARN"] = "ERROR"
     description: str = ""
     metadata: dict[str, object] = field(default_factory=dict)
+    fix: str = ""
 
 
 @dataclass
@@ -82,7 +86,10 @@ class SyncReport:
 
 @dataclass
 class LoadReport:
-    """One load of the pending manifests of one partition into one target table."""
+    """One load of the pending manifests of one partition into one target table.
+
+    `facts` are what only this kind of warehouse tells: its size, its queue, what it scanned.
+    """
 
     target: str
     partition: str
@@ -106,6 +113,7 @@ class LoadReport:
     how: str = ""
     refresh_reason: str = ""
     columns: tuple = ()
+    facts: dict[str, float | int | str] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
 
     @property

@@ -9,6 +9,7 @@ from .partition import PartitionScheme
 Load = Literal["upsert", "append", "replace"]
 Mode = Literal["auto", "continue", "full"]
 Strategy = Literal["auto", "keyset", "range"]
+Deletes = Literal["ignore", "detect", "soft", "hard"]
 Profile = Literal["standard", "small"]
 
 WORKERS_MOST = 16
@@ -123,7 +124,7 @@ class TableSpec:
     null_cursor: Literal["fail", "include"] = "fail"
     cursor_zone: str | None = None
     ignore_roles: tuple[str, ...] = ()
-    deletes: Literal["ignore", "detect"] = "detect"
+    deletes: Deletes = "detect"
     schema_changes: Literal["evolve", "freeze"] = "evolve"
     allow_lossy: tuple[str, ...] = ()
     refresh: RefreshSettings = field(default_factory=RefreshSettings)

@@ -17,21 +17,23 @@ from .rules import Resolved
 from .window import Window
 
 
-def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, final_rows: int) -> int:
-    """Count the source's rows in `(low, safe]` after the loop; how many left it since (updated or deleted).
+def count_window(source: Source, base: Read, manifest: Manifest) -> int:
+    """The source's rows in `(low, safe]`, after the loop."""
+    return 0 if manifest.safe is None else source.count(_final(base, manifest))
+
+
+def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, final_rows: int, found: int) -> int:
+    """How many rows left the window since they were read (updated or deleted); `found` is what `count_window` counted.
 
     More rows than were written mean that some came below `safe` after they should have: a doubt that the keys settle.
     Raises AttemptVoid, before the manifest is put, where rows are missing.
     """
-    if manifest.safe is None:
-        return 0
-    read = replace(base, after=manifest.low, upto=manifest.safe, limit=None)
-    found = source.count(read)
     if found <= final_rows:
         return final_rows - found
     final = [file for file in manifest.files if not file.provisional]
     plain = {column.name for column in manifest.columns if column.transform is None}
     comparable = manifest.key and plain.issuperset(manifest.key)
+    read = _final(base, manifest)
     missing = _missing_keys(source, lake, read, final, manifest.key) if comparable else found - final_rows
     if missing:
         raise AttemptVoid(
@@ -42,6 +44,10 @@ def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, fi
             fix="the attempt is made again; if it stays, the cursor is written backwards: see `cursor_protected`",
         )
     return 0
+
+
+def _final(base: Read, manifest: Manifest) -> Read:
+    return replace(base, after=manifest.low, upto=manifest.safe, limit=None)
 
 
 def columns_needing_full(source: Source, base: Read, head: Manifest | None, resolved: Resolved) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from .rules import Resolved, resolve
 from .savings import FixedRanges
 from .whole_table import extract_whole_table
 from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle
-from .writer import WindowWriter
+from .writer import Count, Verify, WindowWriter
 
 ATTEMPTS = 5
 
@@ -145,7 +145,7 @@ class _Sync:
             draft = self._draft(None, self.source.clock(self.spec.table), "replace")
             ranges = FixedRanges(None, self.spec.chunk.rows)
             metrics = Metrics(self.spec, LoopStats(), ranges, asked_before=2)
-            writer = self._writer(draft, lambda manifest, rows: 0, metrics, report)
+            writer = self._writer(draft, lambda manifest: 0, lambda manifest, rows, found: 0, metrics, report)
             with writer:
                 extract_whole_table(
                     self.source, self.place, self.spec, self.resolved, self.head, writer, report, self.emit
@@ -232,7 +232,8 @@ class _Sync:
         )
         writer = self._writer(
             draft,
-            lambda manifest, rows: checks.verify_window(self.source, self.lake, base, manifest, rows),
+            lambda manifest: checks.count_window(self.source, base, manifest),
+            lambda manifest, rows, found: checks.verify_window(self.source, self.lake, base, manifest, rows, found),
             metrics,
             report,
         )
@@ -313,7 +314,7 @@ class _Sync:
         )
 
     def _writer(
-        self, draft: Manifest, verify: Callable[[Manifest, int], int], metrics: Metrics, report: SyncReport
+        self, draft: Manifest, count: Count, verify: Verify, metrics: Metrics, report: SyncReport
     ) -> WindowWriter:
         return WindowWriter(
             self.lake,
@@ -321,6 +322,7 @@ class _Sync:
             self.spec,
             draft,
             mask=hasher(self.spec, [column.name for column in draft.columns]),
+            count_rows=count,
             verify=verify,
             metrics=metrics,
             report=report,

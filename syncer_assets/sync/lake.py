@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 import obstore
@@ -174,6 +174,21 @@ class Lake:
             except FileNotFoundError:
                 raise _missing(path) from None
 
+    def paths(self, prefix: str) -> list[str]:
+        """Every object below a folder."""
+        with _errors(f"the objects below {self.url}/{prefix} cannot be listed"):
+            return sorted(meta["path"] for page in obstore.list(self.store, prefix=prefix) for meta in page)
+
+    def put_file(self, path: str, file: BinaryIO) -> None:
+        """Write an object from a file, in parts where it is large; one that is there is overwritten."""
+        with _errors(f"{path} cannot be written to the lake {self.url}"):
+            obstore.put(self.store, path, file)
+
+    def copy(self, path: str, to: str) -> None:
+        """Copy an object within the store, as one step: it is there whole or not at all."""
+        with _errors(f"{to} cannot be written to the lake {self.url}"):
+            obstore.copy(self.store, path, to)
+
     def register(self, place: Place, target: Target) -> None:
         """Note that a warehouse loads this table: superseded data is kept until it has loaded past it."""
         name = f"{_safe(target.warehouse)}.{_safe(target.name)}.json"
@@ -183,8 +198,38 @@ class Lake:
     @contextmanager
     def batches(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[Iterator[pa.RecordBatch]]:
         """The rows of a data file, after its size and hash were found as the manifest has them (LakeCorrupt)."""
-        with self._verified(file) as path, pq.ParquetFile(path, memory_map=True, pre_buffer=False) as parquet:
+        with self.local(file) as path, pq.ParquetFile(path, memory_map=True, pre_buffer=False) as parquet:
             yield parquet.iter_batches(READ_ROWS, columns=list(columns) if columns is not None else None)
+
+    def size(self, path: str) -> int:
+        """An object's bytes. Raises LakeCorrupt if it is not there."""
+        with _errors(f"{path} cannot be read from the lake {self.url}"):
+            try:
+                return obstore.head(self.store, path)["size"]
+            except FileNotFoundError:
+                raise _missing(path) from None
+
+    @contextmanager
+    def local(self, file: DataFile) -> Iterator[Path]:
+        """A data file on this machine, after its size and hash were found as the manifest has them (LakeCorrupt)."""
+        if self.root is not None:
+            path = self.root / file.path
+            with _errors(f"{file.path} cannot be read"):
+                _check(file, *_hash_file(path, file.path))
+            yield path
+            return
+        with TemporaryFile(prefix="syncer-", suffix=".parquet") as copy:  # without a name, so that a kill leaves none
+            digest, size = hashlib.sha256(), 0
+            with _errors(f"{file.path} cannot be read from the lake {self.url}"):
+                try:
+                    for part in obstore.get(self.store, file.path).stream(min_chunk_size=COPY_BYTES):
+                        digest.update(part)
+                        size += copy.write(part)
+                except FileNotFoundError:
+                    raise _missing(file.path) from None
+                copy.flush()
+            _check(file, digest.hexdigest(), size)
+            yield Path(f"/dev/fd/{copy.fileno()}")
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove data objects that no manifest names."""
@@ -209,7 +254,8 @@ class Lake:
             doomed: list[str] = []
             for seq, folders in attempts.items():
                 if seq in taken and (seq >= since or len(folders) > 1):
-                    named = {file.path for file in self.manifest(place, seq).files}
+                    manifest = self.manifest(place, seq)
+                    named = {file.path for file in (*manifest.files, *manifest.deletes)}
                     doomed += [path for paths in folders.values() for path in paths if path not in named]
         self.remove(doomed)
         return len(doomed) + self._remove_cut_off_uploads(place, taken)
@@ -230,27 +276,6 @@ class Lake:
             for path in found:
                 path.unlink(missing_ok=True)
         return len(found)
-
-    @contextmanager
-    def _verified(self, file: DataFile) -> Iterator[Path]:
-        if self.root is not None:
-            path = self.root / file.path
-            with _errors(f"{file.path} cannot be read"):
-                _check(file, *_hash_file(path, file.path))
-            yield path
-            return
-        with TemporaryFile(prefix="syncer-", suffix=".parquet") as copy:  # without a name, so that a kill leaves none
-            digest, size = hashlib.sha256(), 0
-            with _errors(f"{file.path} cannot be read from the lake {self.url}"):
-                try:
-                    for part in obstore.get(self.store, file.path).stream(min_chunk_size=COPY_BYTES):
-                        digest.update(part)
-                        size += copy.write(part)
-                except FileNotFoundError:
-                    raise _missing(file.path) from None
-                copy.flush()
-            _check(file, digest.hexdigest(), size)
-            yield Path(f"/dev/fd/{copy.fileno()}")
 
 
 def lost_race(place: Place, seq: int) -> LostRace:

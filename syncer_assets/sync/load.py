@@ -14,7 +14,7 @@ from ..model.partition import UNPARTITIONED
 from ..model.report import CheckResult, Emit, LoadReport, silent
 from ..model.table import TableSpec, Target
 from ..sources.arrow import arrow_schema
-from ..warehouses.base import DeleteMissing, LiveFile, LoadPlan, Warehouse
+from ..warehouses.base import CAPTURED_AT, DeleteMissing, LiveFile, LoadPlan, Warehouse
 from .lake import Lake, Place
 from .progress import peak_memory_mb
 from .retry import DEFAULT, Backoff, retrying
@@ -59,6 +59,7 @@ def _load_pending(
         )
     manifests = lake.manifests(place, after=mark.seq)
     if not manifests:
+        warehouse.restore_size(None, emit=emit)  # what a load that was killed may have left
         return LoadReport(
             target=target.name,
             partition=place.partition,
@@ -67,7 +68,11 @@ def _load_pending(
             checks=[CheckResult("row_count", True, description="nothing new to load")],
         )
     emit("load planned", target=target.name, manifests=len(manifests), first_seq=manifests[0].seq, last_seq=last)
-    return warehouse.load(plan_load(lake, spec, target, manifests, run_id=run_id, emit=emit))
+    plan = plan_load(lake, spec, target, manifests, run_id=run_id, emit=emit)
+    with warehouse.sized(sum(live.file.bytes for live in plan.files), run_id=run_id, emit=emit) as usage:
+        report = warehouse.load(plan)
+    report.facts |= usage.facts()
+    return report
 
 
 def plan_load(
@@ -96,6 +101,8 @@ def plan_load(
             elif file.carried_from is None or file.carried_from >= manifests[0].seq:
                 live.append(LiveFile(manifest.seq, _captured_at(manifest, file), file))
     columns = _all_columns(manifests)
+    deletes = tuple(LiveFile(m.seq, m.captured_at, file) for m in manifests for file in m.deletes)
+    schemas = {live.file.path: deletes_schema(columns, last.key) for live in deletes}
     return LoadPlan(
         target=target,
         partition=last.partition,
@@ -107,14 +114,23 @@ def plan_load(
         manifests=tuple(manifests),
         files=tuple(live),
         superseded=superseded,
-        open_file=lambda file: _conforming(lake, file, columns),
+        open_file=lambda file: _conforming(lake, file, schemas.get(file.path) or arrow_schema(columns)),
         delete_missing=_delete_missing(spec, [m for m in manifests if m.seq == replacing]),
+        deletes=deletes,
+        hard_deletes=spec.deletes == "hard" or spec.load == "replace",
         refresh=spec.refresh,
         schema_changes=spec.schema_changes,
         indexes=spec.indexes,
         run_id=run_id,
+        lake=lake,
         emit=emit,
     )
+
+
+def deletes_schema(columns: Sequence[Column], key: Sequence[str]) -> pa.Schema:
+    """The schema of a file of `deletes`: the key, and the extraction that the row in the target came from."""
+    keys = arrow_schema(column for column in columns if column.name in key)
+    return keys.append(pa.field(CAPTURED_AT, pa.timestamp("us", "UTC")))
 
 
 def _captured_at(manifest: Manifest, file: DataFile) -> datetime:
@@ -132,9 +148,8 @@ def _all_columns(manifests: Sequence[Manifest]) -> tuple[Column, ...]:
 
 
 @contextmanager
-def _conforming(lake: Lake, file: DataFile, columns: Sequence[Column]) -> Iterator[Iterator[pa.RecordBatch]]:
+def _conforming(lake: Lake, file: DataFile, schema: pa.Schema) -> Iterator[Iterator[pa.RecordBatch]]:
     """A file's batches with exactly these columns: NULL where the file is older than a column."""
-    schema = arrow_schema(columns)
     with lake.batches(file) as batches:
         yield (_conform(batch, schema) for batch in batches)
 
@@ -157,6 +172,8 @@ def _delete_missing(spec: TableSpec, replacing: Sequence[Manifest]) -> DeleteMis
     if not replacing or spec.load == "append":
         return None
     manifest = replacing[0]
+    if manifest.cursor and spec.deletes == "soft":
+        return None  # reconcile marks them
     if not manifest.cursor:
         return DeleteMissing(manifest.captured_at, max_shrink=spec.max_shrink, allow_empty=spec.allow_empty)
     plain = {column.name for column in manifest.columns if column.transform is None}

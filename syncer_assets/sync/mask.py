@@ -7,12 +7,15 @@ of e-mail addresses can be reversed by trying them, a keyed one cannot.
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from ..model.errors import ConfigError
 from ..model.table import TableSpec
+
+if TYPE_CHECKING:
+    import duckdb
 
 BLOCK_BYTES = 64
 
@@ -25,6 +28,8 @@ def hasher(spec: TableSpec, columns: Sequence[str]) -> Callable[[pa.RecordBatch]
     hashed = [name for name in spec.columns.hash if name in columns]
     if not hashed:
         return lambda batch: batch
+    import duckdb  # here, since few tables have such a column
+
     inner, outer = pads(_key(spec))
     connection = duckdb.connect(config={"threads": 1, "autoload_known_extensions": False})
 
@@ -42,7 +47,7 @@ def pads(key: bytes) -> tuple[bytes, bytes]:
     return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
 
 
-def hmac_column(connection: duckdb.DuckDBPyConnection, values: pa.Array, inner: bytes, outer: bytes) -> pa.Array:
+def hmac_column(connection: "duckdb.DuckDBPyConnection", values: pa.Array, inner: bytes, outer: bytes) -> pa.Array:
     """The HMAC of each value's text (bytes as they are), as lower-case hex."""
     if not (pa.types.is_binary(values.type) or pa.types.is_string(values.type)):
         values = values.cast(pa.string())

@@ -17,7 +17,7 @@ from ..model.manifest import DataFile
 from ..model.marks import encode_scalar
 from ..sources.arrow import apply
 
-ROW_GROUP_ROWS = 250_000
+ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 96 * 1024 * 1024
 SAMPLE_ROWS = 20_000
 MB = 1024 * 1024
@@ -28,7 +28,7 @@ class FileSink:
     """Writes batches into `part-NNNNN.parquet` objects below `folder`, and closes each at its target size.
 
     `cursor` names the first cursor column, whose smallest and largest value each file's entry carries: batches come in
-    its order, or pieces of a window of integers do. Sinks that share a folder share its `numbers`.
+    its order, or each in order where the cursor is an integer or a time. Sinks that share a folder share its `numbers`.
     """
 
     def __init__(
@@ -99,7 +99,8 @@ class _OpenFile:
     ):
         self.path, self.provisional, self._cursor = path, provisional, cursor
         self._row_group_bytes = row_group_bytes
-        self._pieces = cursor is not None and pa.types.is_integer(schema.field(cursor).type)
+        kind = schema.field(cursor).type if cursor is not None else pa.null()
+        self._pieces = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
         self.rows = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
@@ -226,11 +227,19 @@ class _HashingWriter(io.RawIOBase):
 
 
 def repetitive_columns(table: pa.Table) -> list[str]:
-    """String columns worth a dictionary: fewer than a tenth of a sample's values are distinct (BENCHMARKS)."""
+    """Columns worth a dictionary: of a sample, less than a tenth of the strings or a hundredth of the numbers and times
+    are distinct (BENCHMARKS)."""
     sample = table.slice(0, SAMPLE_ROWS)
     return [
         field.name
         for field in table.schema
-        if pa.types.is_string(field.type)
-        and apply("count_distinct", sample.column(field.name)).as_py() * 10 < sample.num_rows
+        if (repeats := _repeats(field.type))
+        and apply("count_distinct", sample.column(field.name)).as_py() * repeats < sample.num_rows
     ]
+
+
+def _repeats(kind: pa.DataType) -> int:
+    """How often a value has to come, in the mean, for a dictionary to be less work; 0 where it never is."""
+    if pa.types.is_string(kind):
+        return 10
+    return 100 if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind) else 0

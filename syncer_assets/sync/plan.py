@@ -240,12 +240,12 @@ def _risks(
         yield Risk(protection.risk, f"late commits may be missed: {protection.reason}")
     if spec.cursor and not any(columns[: len(spec.cursor)] == spec.cursor for columns in facts.indexes):
         wanted = advice.create_index(spec.table, list(dict.fromkeys((*spec.cursor, *resolved.key))))
-        yield Risk("cursor_without_index", f"cursor without an index, each chunk sorts the table: {wanted}")
+        yield Risk("cursor_without_index", f"cursor without an index, each chunk sorts the table: {wanted}", wanted)
     if resolved.cursor and spec.cursor and resolved.cursor.kind == "integer":
         yield Risk("inserts_only", f"{spec.cursor[0]} finds inserts only: updates are left to `syncer reconcile`")
     if facts.rows_estimate < 0:
-        text = f"the table was never analysed, so the numbers are guesses: {advice.analyze(spec.table)}"
-        yield Risk("no_statistics", text)
+        fix = advice.analyze(spec.table)
+        yield Risk("no_statistics", f"the table was never analysed, so the numbers are guesses: {fix}", fix)
     if not resolved.key:
         yield Risk("no_key", "no key: rows cannot be matched, only counted")
     if _nullable(spec, facts) and spec.null_cursor == "fail":

@@ -122,6 +122,18 @@ def _load_fits(spec: TableSpec, key: tuple[str, ...]) -> None:
             table=spec.table,
             fix="use `load: upsert`",
         )
+    if spec.deletes in ("soft", "hard") and (not key or hidden.intersection(key)):
+        raise ConfigError(
+            f"`deletes: {spec.deletes}` needs a key that reaches the warehouse as it is: by it a row is found there",
+            table=spec.table,
+            fix="name a plain `key`, or use `deletes: detect`",
+        )
+    if spec.deletes == "soft" and spec.load == "replace":
+        raise ConfigError(
+            "`deletes: soft` does not fit `load: replace`, which deletes what a re-read does not bring",
+            table=spec.table,
+            fix="use `deletes: hard`, or `load: upsert` with a cursor",
+        )
     if spec.partitions.by == "id" and spec.cursor and spec.cursor[0] in hidden:
         raise ConfigError(
             "the cursor of id partitions must reach the warehouse as it is", table=spec.table, fix="do not hide it"

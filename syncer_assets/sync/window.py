@@ -103,8 +103,7 @@ def carry(window: Window, head: Manifest | None, spec: TableSpec) -> Window:
         return window
     if spec.null_cursor == "include" or window.sentinel is not None:
         return window
-    tail = [file for file in head.files if file.provisional]
-    return replace(window, carried=tuple(_carried(file, head) for file in tail))
+    return replace(window, carried=carried(head))
 
 
 def is_closed(window: Window, partition: Partition) -> bool:
@@ -135,10 +134,11 @@ def has_shrunk(head: Manifest | None, capture: Capture | None, partition: Partit
     return is_below(_within(capture.ceiling, partition) if capture else None, head.safe)
 
 
-def _carried(file: DataFile, head: Manifest) -> DataFile:
-    if file.carried_from is not None:
-        return file
-    return replace(file, carried_from=head.seq, captured_at=head.captured_at.isoformat())
+def carried(head: Manifest) -> tuple[DataFile, ...]:
+    """The provisional files of a manifest as the next one names them again, with the extraction that they are of."""
+    read = {"carried_from": head.seq, "captured_at": head.captured_at.isoformat()}
+    tail = [file for file in head.files if file.provisional]
+    return tuple(file if file.carried_from is not None else replace(file, **read) for file in tail)
 
 
 def _within(mark: Mark | None, partition: Partition) -> Mark | None:

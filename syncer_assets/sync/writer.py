@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
@@ -26,8 +27,10 @@ FILL = 0.9
 ROW_GROUPS_IN_MEMORY = 5
 """A row group that is written is in memory about so many times: rows, encoded pages, and what comes meanwhile."""
 
-Verify = Callable[[Manifest, int], int]
-"""`verify(manifest, final_rows)` asserts a manifest's window against the source; how many rows left it since."""
+Count = Callable[[Manifest], int]
+"""`count(manifest)` is how many rows the source has now in a manifest's window. It runs in a thread of its own."""
+Verify = Callable[[Manifest, int, int], int]
+"""`verify(manifest, final_rows, found)` asserts the window against that number; how many rows left it since."""
 
 
 class WindowWriter:
@@ -46,6 +49,7 @@ class WindowWriter:
         draft: Manifest,
         *,
         mask: Callable[[pa.RecordBatch], pa.RecordBatch],
+        count_rows: Count,
         verify: Verify,
         metrics: Metrics,
         report: SyncReport,
@@ -53,7 +57,8 @@ class WindowWriter:
     ):
         self._metrics, self._round_sinks, self._round_files = metrics, [], []
         self._lake, self._place, self._spec, self._draft = lake, place, spec, draft
-        self._mask, self._verify, self._report, self._emit = mask, verify, report, emit
+        self._mask, self._report, self._emit = mask, report, emit
+        self._count, self._verify = count_rows, verify
         self._schema = arrow_schema(draft.columns)
         self._names = [column.name for column in draft.columns]
         self._cursor = list(draft.cursor)
@@ -117,14 +122,13 @@ class WindowWriter:
         self._sink.close_file()
         named = () if head is None else [file for file in head.files if file.provisional or not self._cursor]
         if head is None or _content(self._sink.files, self._draft) != _content(named, head):
-            self._commit(self._draft)
+            self.finish()
             return True
         self._lake.remove([file.path for file in self._sink.take()])
         return False
 
     def finish(self) -> Manifest:
         """Complete the files, assert, and commit the last manifest of the window."""
-        self._sink.close_file()
         return self._commit(self._draft)
 
     def __enter__(self) -> "WindowWriter":
@@ -147,7 +151,6 @@ class WindowWriter:
             if cut:
                 self._write_final(batch.slice(0, cut))
             if cut or behind:
-                self._sink.close_file()
                 assert self._last_final is not None
                 self._commit_on_the_way(self._last_final)
                 batch = batch.slice(cut)
@@ -171,13 +174,17 @@ class WindowWriter:
             self._last_final = _mark_at(batch, self._cursor, -1)
 
     def _commit(self, manifest: Manifest) -> Manifest:
+        """The source counts while the last row group is written."""
+        with ThreadPoolExecutor(1, "syncer-count") as pool:
+            found = pool.submit(self._count, manifest)
+            self._sink.close_file()
         files = (*self._round_files, *self._sink.take())
         self._round_files = []
         named = (*manifest.files, *files)
         metrics = self._metrics.of(files)
         manifest = replace(manifest, files=named, rows=sum(file.rows for file in named), metrics=metrics)
         self._emit("files written", seq=manifest.seq, files=len(files), rows=manifest.rows)
-        left = self._verify(manifest, self._final_rows)
+        left = self._verify(manifest, self._final_rows, found.result())
         self._lake.commit(self._place, manifest)
         self.rows_left_window += left
         self._emit("manifest committed", seq=manifest.seq, rows=manifest.rows, rows_left_window=left)

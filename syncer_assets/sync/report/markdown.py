@@ -1,6 +1,6 @@
 """The report as Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .report import Report
 from .sections import Section, details, headline, overview
@@ -26,10 +26,15 @@ def _table(section: Section, level: int) -> Iterator[str]:
     yield from (f"{'#' * level} {_cell(section.title)}", "")
     if section.note:
         yield from (_cell(section.note), "")
-    yield _line(section.header)
-    yield _line(("---", *("---:" for _ in section.header[1:])))
-    yield from (_line(row) for row in section.rows)
+    yield from table_lines(section.header, section.rows)
     yield ""
+
+
+def table_lines(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """A table whose numbers stand at the right; the first column is text."""
+    yield _line(header)
+    yield _line(("---", *("---:" for _ in header[1:])))
+    yield from (_line(row) for row in rows)
 
 
 def _line(cells: tuple[str, ...]) -> str:
