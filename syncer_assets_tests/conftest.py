@@ -4,12 +4,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from syncer_assets.demo.server import EmbeddedPostgres
 from syncer_assets_tests.mariadb import MariaDatabase, MariaDB
 from syncer_assets_tests.servers import Bucket, Database, SeaweedS3, missing
+
+if TYPE_CHECKING:
+    from syncer_assets_tests.doubles.snowflake import SnowflakeDouble
+    from syncer_assets_tests.sources.snowflake.double import House, ReadingDouble
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +75,36 @@ def s3_server() -> Iterator[SeaweedS3]:
 def s3(s3_server: SeaweedS3) -> Bucket:
     """A fresh bucket; `monkeypatch.setenv` its `env` where a connection is made from the environment."""
     return s3_server.create_bucket()
+
+
+@pytest.fixture(scope="session")
+def snowflake_double() -> "Iterator[SnowflakeDouble]":
+    """A stand-in, not the service: see `doubles.snowflake`."""
+    from syncer_assets_tests.doubles.snowflake import SnowflakeDouble
+
+    double = SnowflakeDouble().start()
+    yield double
+    double.stop()
+
+
+@pytest.fixture(scope="session")
+def reading_double() -> "Iterator[ReadingDouble]":
+    """A stand-in in a process of its own, for sources: see `sources.snowflake.double`."""
+    from syncer_assets_tests.sources.snowflake.double import ReadingDouble
+
+    double = ReadingDouble.start()
+    yield double
+    double.stop()
+
+
+@pytest.fixture
+def house(reading_double: "ReadingDouble") -> "Iterator[House]":
+    """An empty database of that stand-in."""
+    from syncer_assets_tests.sources.snowflake.double import House
+
+    house = House.create(reading_double)
+    yield house
+    house.drop()
 
 
 @pytest.fixture

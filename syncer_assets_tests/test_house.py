@@ -25,6 +25,7 @@ NO_DAGSTER = ("model", "drivers", "sources", "warehouses", "sync")
 HEAVY = {
     "boto3",
     "duckdb",
+    "httpx",
     "obstore",
     "pandas",
     "pgpq",

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import hops, promises
+from . import files, hops, keyed, promises, reconcile, refresh
 from .contest import Bench, Outcome, hold
 from .data import fill_mariadb, fill_postgres, fill_sparse, first_rows, generate
 from .measure import RunFailed
@@ -29,10 +29,20 @@ ROWS = {
         hops.mysql_to_postgres,
         hops.small_sync,
         promises.merge_unchanged,
+        refresh.refresh,
+        reconcile.reconcile,
+        reconcile.reconcile_differences,
+        reconcile.reconcile_mysql,
+        reconcile.reconcile_large,
         promises.sparse,
         promises.id_distributions,
         promises.memory,
         promises.memory_mysql,
+        files.files,
+        files.files_remote,
+        files.files_memory,
+        files.raw_to_core,
+        keyed.keyed_update,
     )
 }
 LARGER = 6

@@ -102,13 +102,14 @@ Target = Callable[[Results], Verdict]
 
 @dataclass(frozen=True)
 class Contest:
-    """A row of the table of targets."""
+    """A row of the table of targets. `columns` are facts of a run that its table shows beside times."""
 
     name: str
     title: str
     runners: tuple[Runner, ...]
     targets: tuple[Target, ...]
     note: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

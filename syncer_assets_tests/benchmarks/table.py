@@ -2,6 +2,7 @@
 
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -23,12 +24,14 @@ def markdown(outcomes: Sequence[Outcome], title: str) -> str:
         ]
     for outcome in outcomes:
         lines += ["", f"**{outcome.contest.title}**" + (f" ({outcome.contest.note})" if outcome.contest.note else "")]
+        columns = outcome.contest.columns
+        titles = "".join(f" {name.replace('_', ' ')} |" for name in columns)
         lines += [
             "",
-            "| | rows | wall s (min) | rows/s | client CPU s | server CPU s | peak MB | longest query s |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|",
+            "| | rows | wall s (min) | rows/s | client CPU s | server CPU s | peak MB | longest query s |" + titles,
+            "|---|--:|--:|--:|--:|--:|--:|--:|" + "--:|" * len(columns),
         ]
-        lines += [_line(result) for result in outcome.results.values()]
+        lines += [_line(result, columns) for result in outcome.results.values()]
     return "\n".join(lines) + "\n"
 
 
@@ -59,13 +62,20 @@ def machine() -> str:
     return f"{os.cpu_count()} cores {platform.machine()}, {memory:.0f} GB"
 
 
-def _line(result: Result) -> str:
+def _line(result: Result, columns: Sequence[str]) -> str:
     name = f"{result.name} (limit)" if result.limit else result.name
     if not result.samples:
-        return f"| {name} | {result.rows:,} | failed: {result.failed.replace('|', '/')[:120]} | | | | | |"
+        return f"| {name} | {result.rows:,} | failed: {result.failed.replace('|', '/')[:120]} | | | | | |" + " |" * len(
+            columns
+        )
     wall = f"{result.median('wall_seconds'):.2f} ({result.least('wall_seconds'):.2f})"
     return (
         f"| {name} | {result.rows:,} | {wall} | {result.rows_per_second:,.0f}"
         f" | {result.median('client_cpu_seconds'):.2f} | {result.median('server_cpu_seconds'):.2f}"
         f" | {result.most('peak_mb'):.0f} | {result.most('longest_query_seconds'):.2f} |"
+        + "".join(f" {_fact(statistics.median(sample.facts[name] for sample in result.samples))} |" for name in columns)
     )
+
+
+def _fact(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"

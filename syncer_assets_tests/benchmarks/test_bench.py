@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from syncer_assets_tests.benchmarks import ours_keyed
 from syncer_assets_tests.benchmarks.contest import Result, Verdict, at_most, faster
 from syncer_assets_tests.benchmarks.measure import RunFailed, Sample, run
+from syncer_assets_tests.servers import Database
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -35,6 +37,39 @@ def test_bench_measures_a_row_and_judges_it(tmp_path: Path) -> None:
     assert verdicts["at most 1.5x the time of psql COPY"] is not None
     assert verdicts["at least 4x rivet"] is None
     assert "| PostgreSQL -> Parquet | at least 4x rivet | not measured | not measured |" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_refresh_is_measured_both_ways(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "syncer_assets_tests.benchmarks", "--scale", "0.0005", "--runs", "1", "--no-peers"]
+    done = subprocess.run(
+        [*command, "--only", "refresh", "--out", str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    row = json.loads((tmp_path / "bench.json").read_text())["rows"][0]
+    assert all(verdict["met"] is not None for verdict in row["verdicts"])
+    for result in row["results"]:
+        (sample,) = result["samples"]
+        way, _, changed = result["name"].partition(" ")
+        assert sample["facts"]["how"] == way.lower()
+        share = int(changed.removesuffix("%")) if way in ("diff", "swap") else 100
+        assert sample["facts"]["rows_written"] == pytest.approx(result["rows"] * share / 100, rel=0.05)
+    assert "longest wait seconds" in done.stdout
+
+
+def test_both_sides_of_the_keyed_update_have_the_same_rows(
+    warehouse_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or everything would differ, and the contest would measure something else."""
+    rows = 2 * ours_keyed.BATCHES
+    warehouse_db.execute(f"CREATE TABLE visits ({ours_keyed.columns_sql('postgres')})")
+    values = ours_keyed.values_sql(ssn=False)
+    warehouse_db.execute(f"INSERT INTO visits SELECT {values} FROM generate_series(0, {rows} - 1) t(i)")
+    warehouse_db.execute("UPDATE visits SET c00 = 'old', c01 = 0 WHERE visit_id % 5 = 0")
+    monkeypatch.setenv("BENCH_WAREHOUSE_DSN", warehouse_db.dsn)
+    facts = ours_keyed.update("memory", rows, workers=2, wait=0)
+    assert (facts["rows_updated"], facts["batches"]) == (rows // 5, ours_keyed.BATCHES)
 
 
 def test_a_verdict_compares_medians_of_rows_a_second() -> None:

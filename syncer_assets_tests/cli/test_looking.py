@@ -57,6 +57,10 @@ def test_status_and_watermarks_before_and_after_a_run(syncer: Syncer, call: Call
     assert call("run").code == 0
     (part,) = call("status", "--json").result["partitions"]
     assert (part["rows"], part["pending_manifests"], part["red_checks"]) == (500, 0, [])
+    (table,) = call("status", "--json").result["tables"]
+    assert (table["table"], table["target"], table["rows"]) == ("shop.orders", "analytics.shop.orders", 500)
+    assert (table["last_load_rows"], table["proofs"], table["dead_rows"]) == (500, ["writers_finished"], 0)
+    assert table["rows_per_minute"] > 0 and table["bytes"] > 0 and table["bloat_percent"] is not None
     (marks,) = call("watermarks", "--json").result["watermarks"]
     assert (marks["seq"], marks["loaded_seq"], marks["proof"]) == (1, 1, "writers_finished")
     assert marks["safe"] == marks["high"]
@@ -71,6 +75,27 @@ def test_reconcile_finds_what_no_cursor_sees(call: Call, source_db: Database, wa
     (found,) = ended.result["tables"]
     assert ended.code == 1
     assert (found["rows_extra"], found["rows_changed"], found["rows_missing"]) == (1, 1, 0)
+    assert found["keys"] == {}
+
+
+def test_reconcile_repairs_what_it_is_told_to(
+    syncer: Syncer, call: Call, source_db: Database, warehouse_db: Database
+) -> None:
+    assert call("run").code == 0
+    source_db.execute("DELETE FROM orders WHERE id = 7")
+    warehouse_db.execute("UPDATE shop.orders SET note = 'changed behind its back' WHERE id = 9")
+    ended = call("reconcile", "--repair", "--keys", "5", "--json")
+    (found,) = ended.result["tables"]
+    assert ended.code == 1, "deletes: detect only names what is gone"
+    assert (found["rows_repaired"], found["rows_deleted"], found["after"]["rows_extra"]) == (1, 0, 1)
+    assert found["keys"] == {"missing": [], "changed": [["9"]], "extra": [["7"]]}
+    assert "`deletes: soft` or `hard`" in ended.stderr
+    syncer.declare(ORDERS.replace("}", ", deletes: hard}"))
+    ended = call("reconcile", "--repair")
+    assert ended.code == 0, ended.stderr
+    assert "changed behind" not in ended.stdout
+    assert warehouse_db.scalar("SELECT count(*) FROM shop.orders WHERE id = 7 OR note <> 'n'") == 0
+    assert call("run").code == 0
 
 
 def test_the_doctor_is_content_with_what_works(call: Call, home: str) -> None:
@@ -84,6 +109,36 @@ def test_the_doctor_is_content_with_what_works(call: Call, home: str) -> None:
         "warehouse",
     }
     assert not [finding for finding in ended.result["findings"] if finding["level"] == "error"]
+
+
+def test_the_doctor_advises_with_statements_and_lines_to_paste(
+    syncer: Syncer, call: Call, source_db: Database, warehouse_db: Database
+) -> None:
+    assert call("run").code == 0
+    connections = syncer.folder / "defs" / "connections" / "defs.yaml"
+    limited = "{type: postgres, dsn_env: TEST_WAREHOUSE_DSN, server: {storage_gb: 0.02}}"
+    connections.write_text(connections.read_text().replace("{type: postgres, dsn_env: TEST_WAREHOUSE_DSN}", limited))
+    warehouse_db.execute(
+        "UPDATE _syncer.loads SET loaded_at = now() - interval '11 days', wal_bytes = 5 * 1024::bigint ^ 3;"
+        "INSERT INTO _syncer.loads (target_name, partition_key, seq, manifest_sha256, rows_in, rows_inserted,"
+        " rows_updated, rows_unchanged, rows_stale, rows_deduplicated, how, run_id) VALUES"
+        " ('shop.orders', 'all', 2, '', 500000, 500000, 0, 0, 0, 0, 'merge', 'r')"
+    )
+    ended = call("doctor", "--json")
+    found = {(finding["about"], finding["name"]): finding for finding in ended.result["findings"]}
+    assert ended.code == 0, "advice fails nothing"
+    index = found["shop.public.orders", "cursor_without_index"]
+    assert index["fix"] == 'CREATE INDEX CONCURRENTLY ON "public"."orders" ("updated_at", "id")'
+    assert found["warehouse analytics", "max_wal_size"]["fix"].startswith("ALTER SYSTEM SET max_wal_size = '16GB'")
+    assert "full in" in found["warehouse analytics", "headroom"]["text"]
+    assert found["warehouse analytics", "headroom"]["level"] == "warning"
+    assert "streaming from" in found["shop.public.orders", "growth"]["text"]
+    for about in ("source shop", "warehouse analytics"):
+        assert "lock_timeout" in found[about, "session"]["facts"]
+    source_db.execute(index["fix"])
+    again = call("doctor").stdout
+    assert "cursor without an index" not in again
+    assert "ALTER SYSTEM SET max_wal_size = '16GB'" in again
 
 
 def test_the_doctor_names_each_error_with_its_fix(syncer: Syncer, call: Call) -> None:

@@ -85,7 +85,11 @@ def test_the_demo_ends_well_then_serves_its_ui_until_it_is_told_to_stop(tmp_path
     try:
         result = json.loads(process.stdout.readline())
         assert result["ok"] is True, json.dumps(result)
-        assert {table["table"]: table["rows"] for table in result["tables"]} == {
+        rows = {table["table"]: table["rows"] for table in result["tables"]}
+        reviews = result["reviews"]
+        assert reviews["held"] is True and reviews["in_core"] > 100
+        assert {rows.pop("api/feedback/reviews"), rows.pop("raw/feedback/reviews")} == {reviews["told_by_api"]}
+        assert rows == {
             "shop.orders": 10_000,
             "shop.order_items": 20_000,
             "shop.prealerts": 500,

@@ -61,6 +61,16 @@ def error_of(folder: Path) -> str:
         ("{table: t, cursor: id, cursor_zone: CETT}", "cursor_zone", "'CETT' is no time zone", "Europe/Berlin"),
         ("{table: t}", "load", "`load: upsert` needs a cursor", "use `load: replace`"),
         ("{table: t, load: append}", "load", "`load: append` needs a cursor", "use `load: replace`"),
+        ("{table: t, cursor: id, deletes: sof}", "deletes", "'detect', 'soft' or 'hard'", "marks them"),
+        ("{table: t, load: replace, deletes: soft}", "deletes", "deletes what a re-read does not", "`deletes: hard`"),
+        (
+            "{table: t, cursor: id, key: k, columns: {hash: [k]}, deletes: hard}",
+            "deletes",
+            "the key column 'k' is hashed",
+            "leave the key plain",
+        ),
+        ("{table: t, cursor: id, reconcile: weekly}", "reconcile", "'weekly' is no cron expression", "five fields"),
+        ("{table: t, cursor: id, reconcile: {repare: true}}", "reconcile.repare", "not a field", "did you mean repair"),
         (
             "{table: t, cursor: id, load: append, null_cursor: include}",
             "null_cursor",

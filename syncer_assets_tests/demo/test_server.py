@@ -7,10 +7,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
-import duckdb
 import psycopg
 import pytest
 
@@ -129,16 +127,13 @@ def test_an_interrupted_initdb_is_begun_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["it's a folder, with 100 % spaces", "long" * 30], ids=["spaces", "long"])
-def test_any_folder_name_gives_a_dsn_for_psycopg_and_duckdb(folder: Path, name: str) -> None:
+def test_any_folder_name_gives_a_dsn(folder: Path, name: str) -> None:
     with EmbeddedPostgres(folder / name, durable=False) as server:
         dsn = server.create_database("shop")
         assert len(f"{server.socket_folder}/.s.PGSQL.5432") <= LONGEST_SOCKET
         _execute(dsn, "CREATE TABLE seen AS SELECT 7 AS id")
-        with duckdb.connect() as connection:
-            connection.load_extension(str(_postgres_scanner()))
-            connection.execute(f"ATTACH '{dsn}' AS pg (TYPE postgres, READ_ONLY)")
-            query = "SELECT id FROM postgres_query('pg', 'SELECT id FROM seen')"
-            assert connection.execute(query).fetchall() == [(7,)]
+        with psycopg.connect(dsn) as connection:
+            assert connection.execute("SELECT id FROM seen").fetchall() == [(7,)]
 
 
 def test_a_role_with_a_password_is_asked_for_it(folder: Path) -> None:
@@ -162,9 +157,3 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
 def _execute(dsn: str, script: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(script.encode())
-
-
-def _postgres_scanner() -> Path:
-    spec = find_spec("duckdb_extension_postgres_scanner")
-    assert spec and spec.origin
-    return next(Path(spec.origin).parent.rglob("postgres_scanner.duckdb_extension"))

@@ -114,12 +114,12 @@ def _assert_files(lake: Lake, spec: TableSpec, manifests: Sequence[Mapping[str, 
     """I4: every object that a manifest names has its size, hash and rows. I5: what is final lies at or below `safe`."""
     named = set()
     for manifest in manifests:
-        for file in manifest["files"]:
+        for file in (*manifest["files"], *manifest.get("deletes", ())):
             body = bytes(obstore.get(lake.store, file["path"]).bytes())
             assert (len(body), hashlib.sha256(body).hexdigest()) == (file["bytes"], file["sha256"]), file
             assert pq.ParquetFile(io.BytesIO(body)).metadata.num_rows == file["rows"], file
             named.add(file["path"])
-            if manifest["cursor"] and not file["provisional"]:
+            if manifest["cursor"] and not file["provisional"] and file in manifest["files"]:
                 assert file["max"] <= manifest["safe"][0], f"I5: {spec.table} {file} above safe {manifest['safe']}"
         assert manifest["rows"] == sum(file["rows"] for file in manifest["files"])
     return named

@@ -20,6 +20,7 @@ from syncer_assets.sync.extract import extract
 from syncer_assets.sync.lake import Lake, open_lake
 from syncer_assets.sync.load import load
 from syncer_assets.sync.pending import partition_keys
+from syncer_assets.sync.reconcile import Reconciliation, reconcile
 from syncer_assets.sync.retry import Backoff, retrying
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets_tests.servers import Database
@@ -138,6 +139,18 @@ class Opened:
     def load(self, spec: TableSpec, partition: str = "all", emit: Emit = silent) -> LoadReport:
         target = target_of(spec)
         return load(self.lake, self.warehouse, spec, target, partition, emit=emit, backoff=self.job.backoff)
+
+    def reconcile(self, spec: TableSpec, emit: Emit = silent) -> Reconciliation:
+        """Compare, and repair through the lake."""
+        return reconcile(
+            self.source,
+            self.warehouse,
+            spec,
+            target_of(spec),
+            lake=self.lake,
+            emit=emit,
+            backoff=self.job.backoff,
+        )
 
 
 def target_of(spec: TableSpec) -> Target:

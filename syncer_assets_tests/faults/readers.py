@@ -1,7 +1,8 @@
 """Readers in a process of their own: sessions that look rows of a table up again and again, until stdin closes.
 
 python -m syncer_assets_tests.faults.readers DSN ROWS READERS SEED: says `reading` once all do; at the end one JSON
-object with `reads`, `longest_seconds` and `wrong`, the answers that no version of the table has.
+object with `reads`, `longest_seconds` of a look-up, `counts` (whole scans of one more session) and `wrong`, the
+answers that no version of the table has.
 """
 
 import json
@@ -14,8 +15,9 @@ import psycopg
 
 
 def main(dsn: str, rows: int, readers: int, seed: int) -> None:
-    stop, started = threading.Event(), threading.Barrier(readers + 1)
+    stop, started = threading.Event(), threading.Barrier(readers + 2)
     waits: list[float] = []
+    counts: list[int] = []
     wrong: list[str] = []
 
     def read(number: int) -> None:
@@ -35,7 +37,22 @@ def main(dsn: str, rows: int, readers: int, seed: int) -> None:
         except psycopg.Error as error:
             wrong.append(type(error).__name__)
 
+    def count() -> None:
+        """All rows are there, and all of one version: a refresh is not seen by half."""
+        try:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                started.wait()
+                while not stop.is_set():
+                    found = connection.execute("SELECT status, count(*) FROM shop.orders GROUP BY status").fetchall()
+                    counts.append(len(found))
+                    if found not in ([("old", rows)], [("new", rows)]):
+                        wrong.append(repr(found))
+                    stop.wait(0.2)
+        except psycopg.Error as error:
+            wrong.append(type(error).__name__)
+
     threads = [threading.Thread(target=read, args=(number,)) for number in range(readers)]
+    threads.append(threading.Thread(target=count))
     for thread in threads:
         thread.start()
     started.wait()
@@ -44,7 +61,8 @@ def main(dsn: str, rows: int, readers: int, seed: int) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({"reads": len(waits), "longest_seconds": max(waits), "wrong": wrong}), flush=True)
+    told = {"reads": len(waits), "longest_seconds": max(waits), "counts": len(counts), "wrong": wrong}
+    print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from syncer_assets.drivers import duckdb as duck
-from syncer_assets.drivers import postgres as pg
 from syncer_assets.model.errors import SyncError
 from syncer_assets.model.table import ColumnRules
+from syncer_assets.sources.base import Read
+from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets_tests.faults.job import AT_ONCE, COUNTRIES, EVENTS, ORDERS, Job, write
 from syncer_assets_tests.servers import Database, free_ports
 
@@ -79,10 +79,13 @@ def test_no_connection_error_says_the_password(
 
 
 def test_the_reader_does_not_say_the_password_either(job: Job, source_db: Database, role: str) -> None:
-    """DuckDB connects for itself, after the control connection: it may be the first to meet a changed password."""
-    for kind in ("wrong password", "no such database", "refused"):
-        dsn = _connections(source_db, role)[kind]
-        _assert_silent(_failure(lambda dsn=dsn: duck.connect(pg.conninfo_for_duckdb(dsn, {}))))
+    """Its session is opened after the control connection: it may be the first to meet a changed password."""
+    source = PostgresSource("shop", source_db.dsn_as(role, PASSWORD))
+    read = Read(table="public.orders", columns=source.describe("public.orders").columns, order=())
+    source_db.execute(f"ALTER ROLE {role} PASSWORD 'another'")
+    _assert_silent(_failure(lambda: list(source.read(read))))
+    _assert_silent(_failure(lambda: source.snapshot(read)))
+    source.close()
 
 
 def test_a_run_that_goes_well_says_no_secret_and_no_value(

@@ -2,8 +2,9 @@
 
     python -m syncer_assets_tests.faults.worker JOB.pickle [--at STEP] [--nth N] [--do kill|stop|pause] [--run WHAT] ..
 
-A STEP is an event that the engine emits, or `before NAME` or `after NAME` of a call in CALLS. `stop` sends SIGSTOP,
-`pause` prints a line and waits for one. The last line of the output is the outcome as JSON.
+A STEP is an event that the engine emits, `before NAME` or `after NAME` of a call in CALLS, or `commit sent`, when the
+server has been told to COMMIT and has not answered. `stop` sends SIGSTOP, `pause` prints a line and waits for one.
+The last line of the output is the outcome as JSON.
 """
 
 import argparse
@@ -27,6 +28,8 @@ CALLS = {
     "delete": ("obstore", "delete"),
     "copy": ("psycopg", "Copy.write"),
     "record": ("syncer_assets.warehouses.postgres.ledger", "record"),
+    "index": ("syncer_assets.warehouses.postgres.swap", "_index"),
+    "place": ("syncer_assets.warehouses.postgres.swap", "put_in_place"),
     "load": ("syncer_assets_tests.faults.job", "load"),
 }
 """Calls that lie between two events."""
@@ -81,7 +84,7 @@ def main() -> None:
     parser.add_argument("--at")
     parser.add_argument("--nth", type=int, default=1)
     parser.add_argument("--do", choices=("kill", "stop", "pause"), default="kill")
-    parser.add_argument("--run", choices=("all", "extract", "load"), default="all")
+    parser.add_argument("--run", choices=("all", "extract", "load", "reconcile"), default="all")
     parser.add_argument("--partition")
     parser.add_argument("--full", action="store_true", help="read everything again")
     parser.add_argument("--small-parts", action="store_true", help="upload in parts of 200 bytes instead of 8 MB")
@@ -92,6 +95,8 @@ def main() -> None:
     fault.watch_calls()
     if asked.small_parts:
         upload_in_small_parts()
+    if asked.at == "commit sent":
+        send_commit_before(fault)
     if asked.largest_file:
         import resource
 
@@ -113,9 +118,24 @@ def run(opened: Opened, what: str, partition: str | None, fault: Fault, mode: Mo
             return [vars(opened.extract(spec, key, fault, mode))]
         case "load":
             return [vars(opened.load(spec, key, fault))]
+        case "reconcile":
+            return [vars(opened.reconcile(spec, fault))]
         case _:
             done = opened.run(fault, mode)
             return [vars(report) for report in (*done.syncs, *done.loads)]
+
+
+def send_commit_before(fault: Fault) -> None:
+    """So that a kill finds the load between COMMIT and its answer."""
+    from syncer_assets.warehouses.postgres import load
+
+    def commit(connection: Any) -> None:
+        connection.pgconn.send_query(b"COMMIT")
+        connection.pgconn.flush()
+        fault("commit sent")
+        raise AssertionError("nothing reads the answer")
+
+    load.commit = commit
 
 
 def upload_in_small_parts() -> None:

@@ -1,12 +1,15 @@
 """What is asserted before a manifest is put, and what the inline checks say of it (DESIGN 4)."""
 
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
 
 from syncer_assets.model.errors import AttemptVoid
 from syncer_assets.model.table import ChunkSettings, ColumnRules, FileSettings
+from syncer_assets.sources.postgres import PostgresSource
+from syncer_assets.sync.parquet import FileSink
 from syncer_assets_tests.sync.tables import ORDERS, Rig, check, place_of, spec_of
 
 BY_TIME = spec_of()
@@ -95,3 +98,21 @@ def test_the_checks_say_what_was_reached(rig: Rig) -> None:
     assert "reconcile" in str(limits["hard_deletes"]) and "reconcile" in str(limits["updates"])
     assert report.nothing_new is False and rig.sync(BY_ID).nothing_new
     assert rig.lake.uri(place_of(BY_ID)) == report.uri
+
+
+def test_the_source_counts_while_the_last_file_is_completed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, count, close_file = Event(), PostgresSource.count, FileSink.close_file
+
+    def count_and_tell(self: PostgresSource, *arguments: Any) -> int:
+        counting.set()
+        return count(self, *arguments)
+
+    def close_meanwhile(self: FileSink) -> None:
+        assert counting.wait(20)
+        close_file(self)
+
+    monkeypatch.setattr(PostgresSource, "count", count_and_tell)
+    monkeypatch.setattr(FileSink, "close_file", close_meanwhile)
+    rig.database.execute(f"{ORDERS}; {ROWS}")
+    rig.sync(BY_ID)
+    assert rig.in_lake(BY_ID, "id") == rig.in_source(BY_ID, "id")

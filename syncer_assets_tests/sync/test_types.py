@@ -143,7 +143,7 @@ def test_a_wide_table_of_every_type(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", ["numeric(12,2)", "percent", "numeric(38,0)"])
-def test_a_nan_that_the_reader_would_bring_as_zero_is_refused(rig: Rig, kind: str) -> None:
+def test_a_nan_is_refused_where_the_lake_has_a_decimal(rig: Rig, kind: str) -> None:
     rig.database.execute("CREATE DOMAIN percent AS numeric(5,2)")
     rig.database.execute(f"CREATE TABLE orders (id bigserial PRIMARY KEY, price {kind})")
     rig.database.execute("INSERT INTO orders (price) VALUES (1), ('NaN'), (NULL)")

@@ -135,14 +135,14 @@ class DagsterUI:
             filter={"tags": _tags(tags)},
         )["runsOrError"]["results"]
 
-    def wait_for_run(self, run_id: str) -> dict[str, Any]:
+    def wait_for_run(self, run_id: str, deadline_seconds: float = RUN_SECONDS) -> dict[str, Any]:
         """The run when it has ended well. Raises AssertionError with its failures if it has not."""
 
         def ended() -> dict[str, Any] | None:
             run = self.run(run_id)
             return run if run["status"] in DONE else None
 
-        run = poll(ended, RUN_SECONDS, every_seconds=0.3)
+        run = poll(ended, deadline_seconds, every_seconds=0.3)
         assert run is not None
         assert run["status"] == "SUCCESS", self._failures(run_id)
         return run
