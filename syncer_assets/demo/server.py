@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -241,11 +242,8 @@ class EmbeddedPostgres:
         # A file, not a pipe: the server inherits the output, and a pipe would be read until the server ends.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
-                [_binaries() / program, *arguments],
+                [*_as_user(self._user), str(_binaries() / program), *arguments],
                 cwd=self.folder,
-                user=self._user,
-                group=self._user,
-                extra_groups=[] if self._user else None,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -258,6 +256,18 @@ class EmbeddedPostgres:
     @staticmethod
     def _drop(connection: psycopg.Connection, name: str) -> None:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _as_user(name: str | None) -> list[str]:
+    """What goes before a command to run it as another user.
+
+    A `subprocess` that changes the user forks, which a process of many gigabytes may not do (ENOMEM).
+    """
+    become = (
+        "import os, pwd, sys; user = pwd.getpwnam(sys.argv[1]); os.setgroups([]); os.setgid(user.pw_gid);"
+        " os.setuid(user.pw_uid); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    return [] if name is None else [sys.executable, "-I", "-S", "-c", become, name]
 
 
 def _taken(use: int) -> bool:

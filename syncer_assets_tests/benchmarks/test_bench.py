@@ -85,7 +85,7 @@ def test_a_verdict_compares_medians_of_rows_a_second() -> None:
 
 
 def test_a_run_is_measured_with_its_children_and_a_failed_one_is_no_measurement() -> None:
-    burn = "sum(i * i for i in range(3_000_000)); x = bytearray(80_000_000)"
+    burn = "x = bytearray(80_000_000); sum(i * i for i in range(3_000_000))"
     child = (
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}], check=True); print('{{\"n\": 7}}')"
     )

@@ -159,6 +159,6 @@ def test_the_asset_page_shows_rows_and_checks(shop: ServedShop, january: str, br
 
 def test_the_graph_shows_every_asset_without_a_warning(shop: ServedShop, january: str, browser: Browser) -> None:
     shown = browser.open(f"{shop.ui.url}/asset-groups", "orders", "items", "prealerts", "4 / 4 Passed")
-    assert shown.count("Latest event") == 13, "four of each table, and the report"
+    assert shown.count("Latest event") == 17, "five of each table, the report and the status"
     for problem in ("Failed to load", "Error", "warning"):
         assert problem not in shown
