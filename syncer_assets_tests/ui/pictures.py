@@ -85,7 +85,7 @@ def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
     browser.click("Hide navigation")
     browser.evaluate("document.querySelector('[aria-label=panel_show_right]').closest('button').click()")
     browser.wait_until_still()
-    browser.double_click(1000, 1545)  # on nothing: fits the graph into the window
+    browser.double_click(112, 1400)  # on nothing: fits the graph into the window
     browser.wait_for("4 / 4 Passed", "1 / 1 Passed")
     browser.wait_until_still()
     browser.picture(path)
