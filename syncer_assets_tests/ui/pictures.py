@@ -80,12 +80,12 @@ def neglect(dsn: str) -> None:
 
 def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
     """The graph of all assets, in a window that it fills; with the sensors as they are by default."""
-    browser.resize(1500, 1560)
+    browser.resize(1500, 2040)
     browser.open(f"{ui.url}/asset-groups", "Hide navigation", "Materialize all")
     browser.click("Hide navigation")
     browser.evaluate("document.querySelector('[aria-label=panel_show_right]').closest('button').click()")
     browser.wait_until_still()
-    browser.double_click(112, 1400)  # on nothing: fits the graph into the window
+    browser.double_click(112, 1900)  # on nothing: fits the graph into the window
     browser.wait_for("4 / 4 Passed", "1 / 1 Passed")
     browser.wait_until_still()
     browser.picture(path)
