@@ -10,6 +10,7 @@ from ...model.errors import IdentityChanged, LostRace
 from ...model.manifest import Manifest
 from ...model.marks import Mark, encode
 from ...model.table import Target
+from .. import protocol
 from ..base import LedgerRow, LoadPlan, Watermark
 from . import catalog, names
 
@@ -79,7 +80,7 @@ def register(connection: psycopg.Connection, target: Target, lake_generation: st
         generation, oid = row
         current = catalog.table_oid(connection, target)
         if has_loads(connection, target):
-            _check_identity(target, lake_generation, generation, current, oid)
+            protocol.check_identity(target, lake_generation, generation, current, oid)
         if (generation, oid) != (lake_generation, current):
             _identify(connection, target, lake_generation, current)
 
@@ -202,7 +203,7 @@ def check_table(connection: psycopg.Connection, plan: LoadPlan) -> None:
     ).fetchone()
     current = catalog.table_oid(connection, plan.target)
     if row and row[0] is not None and row[0] != current:
-        raise _other_table(plan.target, dropped=current is None)
+        raise protocol.other_table(plan.target, dropped=current is None)
 
 
 def record(
@@ -289,28 +290,4 @@ def _identify(connection: psycopg.Connection, target: Target, lake_generation: s
     connection.execute(
         "UPDATE _syncer.targets SET lake_generation = $2, target_oid = $3, updated_at = now() WHERE target_name = $1",
         (target.name, lake_generation, oid),
-    )
-
-
-def _check_identity(
-    target: Target, lake_generation: str, known_generation: str | None, oid: int | None, known_oid: int | None
-) -> None:
-    if known_generation is not None and known_generation != lake_generation:
-        raise IdentityChanged(
-            f"the marks in the warehouse belong to lake generation {known_generation}, not {lake_generation}",
-            table=target.name,
-            fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
-        )
-    if known_oid is not None and known_oid != oid:
-        raise _other_table(target, dropped=oid is None)
-
-
-def _other_table(target: Target, *, dropped: bool) -> IdentityChanged:
-    return IdentityChanged(
-        "the warehouse table was dropped after it was loaded"
-        if dropped
-        else "the warehouse table is another one than was loaded (it was dropped and made anew)",
-        table=target.name,
-        fix="load it anew with `syncer run --full`"
-        + ("" if dropped else ", or, if its rows are right, `syncer adopt`"),
     )

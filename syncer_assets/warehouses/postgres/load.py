@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import psycopg
 
-from ...model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError
+from ...model.errors import CommitUnknown
 from ...model.report import CheckResult, LoadReport
 from ...model.table import RefreshSettings
+from .. import protocol
 from ..base import LoadPlan
 from . import deletes, indexes, ledger, schema, staging, swap, write
 from .refresh import SwapInstead
@@ -17,9 +18,6 @@ from .session import Sessions, commit, transaction
 from .staging import Staging
 from .swap import CannotSwap, Shadow
 from .write import DuplicateKeys, Outcome
-
-RECONNECT_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before each attempt to reach the server after a COMMIT without an answer (a crash recovery takes a second)."""
 
 SWAP_PATIENCE_SECONDS = 60.0
 """How long readers may keep a new table from taking its place; then the changes are written into the old one."""
@@ -41,7 +39,7 @@ def load(sessions: Sessions, plan: LoadPlan) -> LoadReport:
     started = time.monotonic()
     if not plan.manifests:
         return LoadReport(plan.target.name, plan.partition, nothing_new=True, seq=plan.expected_seq)
-    _check(plan)
+    protocol.check_plan(plan)
     connection = sessions.open()
     try:
         with sessions.errors("load", plan.target.name, plan.partition):
@@ -52,19 +50,6 @@ def load(sessions: Sessions, plan: LoadPlan) -> LoadReport:
         later = indexes.put_off(plan.indexes, outcome.copied)
         indexes.create_by_sessions(sessions, plan.target, later, plan.emit)
     return _report(plan, outcome, time.monotonic() - started)
-
-
-def _check(plan: LoadPlan) -> None:
-    expected = list(range(plan.expected_seq + 1, plan.expected_seq + 1 + len(plan.manifests)))
-    if [manifest.seq for manifest in plan.manifests] != expected:
-        raise AssertionFailed(
-            f"the pending manifests are not numbers {expected[0]} to {expected[-1]}",
-            table=plan.target.name,
-            partition=plan.partition,
-            fix="look for a manifest that was removed from the lake",
-        )
-    if not plan.key and plan.load == "upsert":
-        raise ConfigError("upsert needs a key", table=plan.target.name, fix="declare `key`, or use load: replace")
 
 
 def _load(sessions: Sessions, connection: psycopg.Connection, plan: LoadPlan, started: float) -> Outcome:
@@ -161,7 +146,7 @@ def _transact(
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(connection)
     except CommitUnknown as unknown:
-        _resolve(sessions, plan, unknown)
+        protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     outcome.wal_bytes = _wal_bytes(connection, before)
@@ -169,33 +154,14 @@ def _transact(
     return outcome
 
 
-def _resolve(sessions: Sessions, plan: LoadPlan, unknown: CommitUnknown) -> None:
-    """Read the ledger over a new connection: returns if the load is in it, else raises a retryable DbError."""
-    for wait in RECONNECT_SECONDS:
-        time.sleep(wait)
-        try:
-            connection = sessions.open()
-            try:
-                with sessions.errors("commit", plan.target.name, plan.partition):
-                    committed = ledger.was_committed(connection, plan)
-            finally:
-                connection.close()
-        except DbError as error:
-            if not error.retryable:
-                raise
-            continue
-        if committed:
-            plan.emit("COMMIT took effect, the ledger says", table=plan.target.name, partition=plan.partition)
-            return
-        raise DbError(
-            f"the connection was lost at COMMIT and the ledger says that nothing was committed ({unknown.message})",
-            code=unknown.code,
-            phase="commit",
-            retryable=True,
-            table=plan.target.name,
-            partition=plan.partition,
-        )
-    raise unknown
+def _was_committed(sessions: Sessions, plan: LoadPlan) -> bool:
+    """What the ledger says, over a new session."""
+    connection = sessions.open()
+    try:
+        with sessions.errors("commit", plan.target.name, plan.partition):
+            return ledger.was_committed(connection, plan)
+    finally:
+        connection.close()
 
 
 def _wal_position(connection: psycopg.Connection) -> int | None:

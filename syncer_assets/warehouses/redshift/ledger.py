@@ -15,6 +15,7 @@ from ...model.errors import AssertionFailed, IdentityChanged, LostRace
 from ...model.manifest import Manifest
 from ...model.marks import Mark, encode
 from ...model.table import Target
+from .. import protocol
 from ..base import LedgerRow, LoadPlan, Watermark
 from ..postgres.ledger import Counts
 from . import catalog, names
@@ -52,7 +53,7 @@ def register(connection: psycopg.Connection, target: Target, lake_generation: st
         generation, oid = _row(connection, target)
         current = catalog.table_oid(connection, target)
         if has_loads(connection, target):
-            _check_identity(target, lake_generation, generation, current, oid)
+            protocol.check_identity(target, lake_generation, generation, current, oid)
         if (generation, oid) != (lake_generation, current):
             _identify(connection, target, lake_generation, current)
         connection.execute("COMMIT")
@@ -181,7 +182,7 @@ def check_table(connection: psycopg.Connection, plan: LoadPlan) -> None:
     ).fetchone()
     current = catalog.table_oid(connection, plan.target)
     if row and row[0] is not None and row[0] != current:
-        raise _other_table(plan.target, dropped=current is None)
+        raise protocol.other_table(plan.target, dropped=current is None)
 
 
 def record(
@@ -331,28 +332,4 @@ def _identify(connection: psycopg.Connection, target: Target, lake_generation: s
         sql.SQL("UPDATE _syncer.targets SET lake_generation = {}, target_oid = {}, updated_at = {} WHERE {}").format(
             names.text(lake_generation), names.number(oid), names.moment(_now()), _is(target)
         )
-    )
-
-
-def _check_identity(
-    target: Target, lake_generation: str, known_generation: str | None, oid: int | None, known_oid: int | None
-) -> None:
-    if known_generation is not None and known_generation != lake_generation:
-        raise IdentityChanged(
-            f"the marks in the warehouse belong to lake generation {known_generation}, not {lake_generation}",
-            table=target.name,
-            fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
-        )
-    if known_oid is not None and known_oid != oid:
-        raise _other_table(target, dropped=oid is None)
-
-
-def _other_table(target: Target, *, dropped: bool) -> IdentityChanged:
-    return IdentityChanged(
-        "the warehouse table was dropped after it was loaded"
-        if dropped
-        else "the warehouse table is another one than was loaded (it was dropped and made anew)",
-        table=target.name,
-        fix="load it anew with `syncer run --full`"
-        + ("" if dropped else ", or, if its rows are right, `syncer adopt`"),
     )

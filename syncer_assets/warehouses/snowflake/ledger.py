@@ -14,6 +14,7 @@ from ...model.errors import IdentityChanged, LostRace
 from ...model.manifest import Manifest
 from ...model.marks import Mark, encode
 from ...model.table import Target
+from .. import protocol
 from ..base import LedgerRow, LoadPlan, Watermark
 from . import catalog, names
 from .ledger_sql import (
@@ -55,7 +56,7 @@ def register(session: Session, target: Target, lake_generation: str) -> None:
     generation, oid = known
     current = catalog.table_identity(session, target)
     if has_loads(session, target):
-        _check_identity(target, lake_generation, generation, current, oid)
+        protocol.check_identity(target, lake_generation, generation, current, oid)
     if known != (lake_generation, current):
         session.execute(IDENTIFY_SQL, (lake_generation, current, target.name))
 
@@ -154,7 +155,7 @@ def check_table(session: Session, plan: LoadPlan) -> str | None:
     rows = session.rows(TARGET_SQL, (plan.target.name,))
     current = catalog.table_identity(session, plan.target)
     if rows and rows[0][1] is not None and rows[0][1] != current:
-        raise _other_table(plan.target, dropped=current is None)
+        raise protocol.other_table(plan.target, dropped=current is None)
     return current
 
 
@@ -292,27 +293,3 @@ def _mark(mark: Mark | None) -> str | None:
 
 def _exists(session: Session) -> bool:
     return catalog.has_table(session, "_SYNCER", "LOADS")
-
-
-def _check_identity(
-    target: Target, lake_generation: str, known_generation: str | None, oid: str | None, known_oid: str | None
-) -> None:
-    if known_generation is not None and known_generation != lake_generation:
-        raise IdentityChanged(
-            f"the marks in the warehouse belong to lake generation {known_generation}, not {lake_generation}",
-            table=target.name,
-            fix="load it anew with `syncer run --full`, or, if it is the same data, `syncer adopt`",
-        )
-    if known_oid is not None and known_oid != oid:
-        raise _other_table(target, dropped=oid is None)
-
-
-def _other_table(target: Target, *, dropped: bool) -> IdentityChanged:
-    return IdentityChanged(
-        "the warehouse table was dropped after it was loaded"
-        if dropped
-        else "the warehouse table is another one than was loaded (it was dropped and made anew)",
-        table=target.name,
-        fix="load it anew with `syncer run --full`"
-        + ("" if dropped else ", or, if its rows are right, `syncer adopt`"),
-    )

@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from ...model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, LostRace
+from ...model.errors import CommitUnknown, LostRace
 from ...model.report import CheckResult, LoadReport
+from .. import protocol
 from ..base import LoadPlan
 from . import history, ledger, names, schema, staging, write
 from .ledger import Counts
@@ -15,8 +16,6 @@ from .session import Session, Sessions, commit, tag, transaction
 from .staging import Staging
 from .write import Outcome
 
-RECONNECT_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before each attempt to reach the service after a COMMIT without an answer."""
 NO_SUCH_OBJECT = 2003
 
 
@@ -28,7 +27,7 @@ def load(sessions: Sessions, plan: LoadPlan, options: Mapping[str, str]) -> Load
     started = time.monotonic()
     if not plan.manifests:
         return LoadReport(plan.target.name, plan.partition, nothing_new=True, seq=plan.expected_seq)
-    _check(plan)
+    protocol.check_plan(plan)
     session = sessions.open()
     try:
         with sessions.errors("load", plan.target.name, plan.partition):
@@ -39,19 +38,6 @@ def load(sessions: Sessions, plan: LoadPlan, options: Mapping[str, str]) -> Load
         return report
     finally:
         session.close()
-
-
-def _check(plan: LoadPlan) -> None:
-    expected = list(range(plan.expected_seq + 1, plan.expected_seq + 1 + len(plan.manifests)))
-    if [manifest.seq for manifest in plan.manifests] != expected:
-        raise AssertionFailed(
-            f"the pending manifests are not numbers {expected[0]} to {expected[-1]}",
-            table=plan.target.name,
-            partition=plan.partition,
-            fix="look for a manifest that was removed from the lake",
-        )
-    if not plan.key and plan.load == "upsert":
-        raise ConfigError("upsert needs a key", table=plan.target.name, fix="declare `key`, or use load: replace")
 
 
 def _load(sessions: Sessions, session: Session, plan: LoadPlan, options: Mapping[str, str], started: float) -> Outcome:
@@ -105,7 +91,7 @@ def _transact(
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(session)
     except CommitUnknown as unknown:
-        _resolve(sessions, plan, unknown)
+        protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     with suppress(Exception):  # a number to show, of a load that is done
@@ -123,33 +109,14 @@ def _was_overtaken(session: Session, plan: LoadPlan, epoch: int, error: Exceptio
     return True
 
 
-def _resolve(sessions: Sessions, plan: LoadPlan, unknown: CommitUnknown) -> None:
-    """Read the ledger over a new session: returns if the load is in it, else raises a retryable DbError."""
-    for wait in RECONNECT_SECONDS:
-        time.sleep(wait)
-        try:
-            session = sessions.open()
-            try:
-                with sessions.errors("commit", plan.target.name, plan.partition):
-                    committed = ledger.was_committed(session, plan)
-            finally:
-                session.close()
-        except DbError as error:
-            if not error.retryable:
-                raise
-            continue
-        if committed:
-            plan.emit("COMMIT took effect, the ledger says", table=plan.target.name, partition=plan.partition)
-            return
-        raise DbError(
-            f"the connection was lost at COMMIT and the ledger says that nothing was committed ({unknown.message})",
-            code=unknown.code,
-            phase="commit",
-            retryable=True,
-            table=plan.target.name,
-            partition=plan.partition,
-        )
-    raise unknown
+def _was_committed(sessions: Sessions, plan: LoadPlan) -> bool:
+    """What the ledger says, over a new session."""
+    session = sessions.open()
+    try:
+        with sessions.errors("commit", plan.target.name, plan.partition):
+            return ledger.was_committed(session, plan)
+    finally:
+        session.close()
 
 
 def _report(plan: LoadPlan, outcome: Outcome, seconds: float) -> LoadReport:
