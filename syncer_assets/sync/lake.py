@@ -235,7 +235,12 @@ class Lake:
         """Remove data objects that no manifest names."""
         if paths:
             with _errors(f"data objects cannot be removed from the lake {self.url}"):
-                obstore.delete(self.store, list(paths))
+                try:
+                    obstore.delete(self.store, list(paths))
+                except FileNotFoundError:  # another sync tidies up at the same time
+                    for path in paths:
+                        with suppress(FileNotFoundError):
+                            obstore.delete(self.store, path)
 
     def remove_orphans(self, place: Place, since: int = 1) -> int:
         """Remove data that no manifest names once its `seq` is taken; the number of objects removed.

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -120,3 +121,11 @@ def test_a_missing_manifest_is_never_taken_for_a_free_seq(rig: Rig) -> None:
     obstore.delete(rig.lake.store, place_of(SPEC).manifest(2))
     with pytest.raises(LakeCorrupt, match=r"public\.orders \[all\]: manifest 2 is missing"):
         rig.sync(SPEC)
+
+
+def test_what_another_sync_removed_first_is_removed(tmp_path: Path) -> None:
+    lake = open_lake(f"file://{tmp_path}")
+    for name in ("a", "b"):
+        lake.put_if_absent(name, b"data")
+    lake.remove(["a", "gone", "b"])
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]

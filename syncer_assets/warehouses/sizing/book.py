@@ -57,8 +57,8 @@ class Page:
 
     def found(self) -> Size | None:
         """The size before the first holder; None where nobody holds one."""
-        rows = self._statements.rows(FOUND_SQL, (self._resource,))
-        return _size(*rows[0]) if rows and rows[0][0] is not None else None
+        written = [row for row in self._statements.rows(FOUND_SQL, (self._resource,)) if row[0] is not None]
+        return _size(*written[0]) if written else None
 
     def write_found(self, size: Size) -> None:
         self._statements.execute(WRITE_FOUND_SQL, (size.name, size.acceleration, self._resource))
@@ -106,7 +106,7 @@ class Book:
             statements.execute(BEAT_SQL, (now, self._resource, holder))
 
     def _open(self) -> None:
-        """Two that open it at once may each insert the row: both are locked, and read and written as one."""
+        """Two that open it at once may each insert the row, one of them after a size was found: that one's has none."""
         if self._ready:
             return
         self._prepare()

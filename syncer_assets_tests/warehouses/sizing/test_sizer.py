@@ -112,6 +112,8 @@ def test_the_last_one_restores_whoever_came_first(sized: SnowflakeWarehouse, com
 
 def test_many_at_once_end_where_it_was_found(dsn: str, compute: VirtualWarehouse) -> None:
     failures: list[BaseException] = []
+    with SnowflakeWarehouse("w", dsn, sizing=RULES).sized(0, run_id="first", emit=silent):
+        """Makes the table, which the double cannot do several times at once."""
 
     def work(number: int) -> None:
         try:
