@@ -123,8 +123,8 @@ def _stage_gone(session: Session, plan: LoadPlan, shape: Shape, tables: Tables, 
 def drop(session: Session, target: Target, epoch: int) -> None:
     """The load's own tables, whether it was committed or not."""
     tables = Tables.of(target, epoch)
-    with suppress(Exception):  # the session may be gone; the next load drops what is left
-        for table in (tables.raw, tables.new, tables.gone):
+    for table in (tables.raw, tables.new, tables.gone):
+        with suppress(Exception):  # the session may be gone; the next load drops what is left
             session.execute(f"DROP TABLE IF EXISTS {table}", seconds=ANSWER_SECONDS)
 
 

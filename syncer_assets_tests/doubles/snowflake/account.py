@@ -29,7 +29,7 @@ from syncer_assets_tests.servers import Bucket
 
 TIMES = fakesnow.arrow.timestamp_to_sf_struct
 LOCK_SECONDS = 30.0
-ABANDONED_SECONDS = 2.0
+ABANDONED_SECONDS = 5.0
 """A silent session's transaction is rolled back when another waits; the service does so after 5 minutes."""
 
 TAUGHT = (
@@ -131,6 +131,7 @@ class Account:
         _teach()
         self.fake = FakeSnow()
         self.statements: list[str] = []
+        self.refusals: list[str] = []
         self.folder = TemporaryDirectory(prefix="snowflake-double-")
         self.lock = threading.Condition()
         self.writers: dict[str, Session] = {}
@@ -193,6 +194,7 @@ class Session:
         self._history: list[tuple[str, str, float]] = []
         self._last = time.monotonic()
         self._ended = False
+        self._running = threading.RLock()
 
     @property
     def database(self) -> str | None:
@@ -204,6 +206,10 @@ class Session:
 
     def run(self, statement: str, bindings: dict[str, Any] | None, *, record: bool = True) -> Answer:
         """One statement. Raises Refused."""
+        with self._running:
+            return self._run(statement, bindings, record)
+
+    def _run(self, statement: str, bindings: dict[str, Any] | None, record: bool) -> Answer:
         self._last = time.monotonic()
         if record:
             self.account.statements.append(statement)
@@ -373,13 +379,24 @@ class Session:
         if self._open:
             self._finish("ROLLBACK")
 
+    def _abandon(self) -> bool:
+        """Roll back if the client says nothing; a statement that runs for long is not silence."""
+        if not self._open or not self._running.acquire(blocking=False):
+            return False
+        try:
+            silent = time.monotonic() - self._last > ABANDONED_SECONDS
+            if silent:
+                self._roll_back()
+            return silent
+        finally:
+            self._running.release()
+
     def _take(self, table: str) -> None:
         account, deadline = self.account, time.monotonic() + LOCK_SECONDS
         with account.lock:
             while (holder := account.writers.get(table)) not in (None, self):
                 assert holder is not None
-                if holder._open and time.monotonic() - holder._last > ABANDONED_SECONDS:
-                    holder._roll_back()
+                if holder._abandon():
                     continue
                 if time.monotonic() > deadline:
                     raise Refused(625, "57014", "Statement was aborted because the lock was not had in time")

@@ -135,10 +135,11 @@ class SnowflakeDouble:
             answer = await run_in_threadpool(session.run, statement, said.get("bindings"))
             data = answer.upload or _data(session, answer)
         except Refused as refused:
-            LOG.info("refused: %s\n%s", refused, statement)
+            self.account.refusals.append(f"{refused.text}: {statement}")
             return _refusal(refused if token in self.sessions else GONE)
         except Exception as error:  # a gap of the double: the connector would ask a broken service again and again
             LOG.exception("a gap of the double: %s", statement)
+            self.account.refusals.append(f"{type(error).__name__}: {error}: {statement}")
             return _refusal(Refused(1, "XX000", f"the double cannot do this: {type(error).__name__}: {error}"))
         return JSONResponse({"success": True, "data": data})
 

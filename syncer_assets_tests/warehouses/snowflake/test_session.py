@@ -86,7 +86,8 @@ def test_a_killed_loads_tables_go_with_the_next_load(orders: Loads, snowflake_do
     orders.under_test.query(f'CREATE TABLE "_SYNCER"."RAW_{mine[1]}_0" (x INT)')
     orders.load([(2, "a")])
     found = orders.under_test.query("SELECT table_name FROM information_schema.tables WHERE table_schema = '_SYNCER'")
-    assert sorted(name for (name,) in found if "_" in name) == ["RAW_0123456789ABCDEF_1"]
+    there = sorted(name for (name,) in found if "_" in name)
+    assert there == ["RAW_0123456789ABCDEF_1"], snowflake_double.account.refusals
 
 
 def test_a_target_with_two_rows_of_a_key_stops_the_load(orders: Loads) -> None:
