@@ -210,11 +210,11 @@ def test_after_a_kill_the_run_that_failed_is_counted_out_at_once(
 
 
 def test_a_heartbeat_keeps_a_long_load_alive(dsn: str, compute: VirtualWarehouse) -> None:
-    rules = replace(RULES, restore_after=timedelta(seconds=2))
+    rules = replace(RULES, restore_after=timedelta(seconds=8))
     long, short = (SnowflakeWarehouse("w", dsn, sizing=rules) for _ in range(2))
     with long.sized(MANY, run_id="long", emit=silent):
         ended = threading.Event()
-        ended.wait(3)
+        ended.wait(9)
         with short.sized(1, run_id="short", emit=silent):
             pass
         assert compute.size == "Large"
