@@ -109,9 +109,9 @@ def test_a_closed_partition_is_read_again_when_a_person_asks_and_only_then(crm: 
 
 
 def test_how_fast_it_is_asked_can_be_said_for_one_run(crm: Crm) -> None:
-    crm.run(requests_per_second=5.0)
+    crm.run(requests_per_second=2.0)
     first, _, last = crm.server.asked
-    assert last.at - first.at >= 0.38
+    assert last.at - first.at >= 0.7  # a second between them, but for what the first one waited for its answer
 
 
 def test_a_refusal_is_told_once_with_the_variable_to_look_at(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:

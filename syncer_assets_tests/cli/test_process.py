@@ -70,7 +70,7 @@ def test_a_killed_run_does_not_keep_its_table_from_the_next_one(
         time.sleep(1)
         process.kill()
         process.communicate()
-    ended = kept("run", "--json", timeout=60)
+    ended = kept("run", "--json", timeout=180)
     assert ended.code == 0, ended.stderr
     assert [asset["rows"] for asset in ended.result["assets"] if asset["key"] == "lake/shop/orders"] == [1]
 
