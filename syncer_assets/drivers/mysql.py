@@ -13,60 +13,23 @@ import pymysql
 import pymysql.connections
 from pymysql.constants import CLIENT
 
+from ..model.codes.mysql import CODES
 from ..model.errors import ConfigError, DbError, Phase
+from .circuit import connecting
+from .limits import take_seconds
 
 Connection = pymysql.connections.Connection
 
 CONNECT_SECONDS = 10
-ANSWER_SECONDS = 3900
+ANSWER_SECONDS = "3900"
 """Longer than a statement may run: a server that is silent for so long is gone."""
 
-RETRY_NUMBERS = frozenset(
+TELLING = frozenset(
     {
-        *(0, 2002, 2003, 2006, 2013, 2014, 2027, 2055),  # the client's own
-        *(1053, 1152, 1158, 1159, 1160, 1161, 1184, 1836, 1927, 3032, 4031),  # the connection
-        *(1020, 1047, 1205, 1213, 3058, 3572),  # the transaction
-        *(1037, 1038, 1040, 1041, 1135, 1203, 1226),  # too many, too much
+        *("1130", "1193", "1231", "1290", "1105", "1356", "1449", "1698", "1792", *CODES.fixes),
+        *(code for failure, codes in CODES.classes.items() if failure != "never" for code in codes),
     }
 )
-"""Worth another attempt, on a new connection; everything else is permanent (RELIABILITY 2)."""
-
-RETRY_TEXTS = {
-    1290: ("read-only", "read_only", "super-read-only"),
-    1105: ("The last transaction was aborted",),
-}
-"""Numbers that only the message tells apart: 1290 is any `--option` that forbids the statement."""
-
-INTERRUPTED = frozenset({1317, 1969, 3024, 1028})
-"""Somebody's KILL QUERY or a time limit: again, since a chunk that ran too long is asked for in smaller pieces."""
-
-FIXES = {
-    1044: "grant the role the database, or correct the database in the connection's environment variable",
-    1045: "check user and password in the connection's environment variable; the server may demand TLS (?ssl_mode=..)",
-    1049: "check the database name in the connection's environment variable",
-    1054: "check the column's name in the YAML",
-    1129: "the server blocks this host after failed connections: FLUSH HOSTS there",
-    1142: "grant the missing privilege: SELECT on the table",
-    1143: "grant SELECT on the column, or list it in `columns.exclude`",
-    1146: "check the table's name, or remove it from the YAML",
-    1153: "raise max_allowed_packet on the server",
-    1227: "grant the missing privilege; `syncer doctor` names which",
-    1317: "the query was killed at the server: run again",
-    1969: "raise max_statement_time in the source's `options`, or make chunk.rows smaller",
-    3024: "raise max_execution_time in the source's `options`, or make chunk.rows smaller",
-    3159: "the server wants TLS: add ?ssl_mode=verify_identity to the DSN",
-    2003: "check host and port in the connection's environment variable, and that the server runs",
-    2026: "the server has no TLS, or not the one that is asked for: enable it there, or use ssl_mode=preferred",
-    2005: "check the host in the connection's environment variable",
-}
-
-PERMANENT_TEXTS = {
-    "certificate": "the server's certificate is not the one of `ssl_ca`, or not of this host: correct either",
-    "Name or service not known": "check the host in the connection's environment variable",
-}
-"""Of 2003, which is also a server that is down for a moment."""
-
-TELLING = frozenset({*FIXES, *RETRY_NUMBERS, *INTERRUPTED, 1290, 1105, 1130, 1193, 1231, 1356, 1449, 1698, 1792})
 """Numbers whose messages name tables, users and settings. Those of all others may quote a value or a statement."""
 
 SSL_MODES = ("disabled", "preferred", "required", "verify_ca", "verify_identity")
@@ -111,10 +74,12 @@ def connect(dsn: str, *, who: str, settings: Mapping[str, str]) -> Connection:
     """A session in UTC that reads only, in a state that no server default changes. Raises DbError naming `who`.
 
     `settings` are session variables; of `max_statement_time` (seconds) a MySQL server is given its own form.
+    `answer_seconds` among them is ours: how long the server may be silent while something waits for it.
     """
-    address = Address.parse(dsn, who)
+    address, settings = Address.parse(dsn, who), dict(settings)
+    answer_seconds = take_seconds(settings, "answer_seconds", ANSWER_SECONDS, who)
     tls = _tls(address, who)
-    with errors("connect", who=who, dsn=dsn):
+    with connecting(f"{address.host}:{address.port}", who), errors("connect", who=who, dsn=dsn):
         connection = pymysql.connect(
             host=address.host,
             port=address.port,
@@ -124,7 +89,8 @@ def connect(dsn: str, *, who: str, settings: Mapping[str, str]) -> Connection:
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=ANSWER_SECONDS,
+            read_timeout=answer_seconds,
+            write_timeout=answer_seconds,
             client_flag=CLIENT.MULTI_RESULTS,
             **tls,
         )
@@ -175,24 +141,15 @@ def translate(
     number: int | None, text: str, phase: Phase, *, who: str, dsn: str = "", table: str | None = None
 ) -> DbError:
     """The DbError of an error number. Messages that may quote values are left out."""
-    if number not in TELLING:
+    code = str(number) if number is not None else None
+    failure, fix = CODES.failure(code, text, reading=phase == "read"), CODES.fix(code, text)
+    if code not in TELLING:
         text = "the server refused the statement"
     line = " ".join(text.split())[:500]
     for secret in secrets(dsn) if dsn else ():
         line = line.replace(secret, "***")
-    retryable = number in RETRY_NUMBERS or number in INTERRUPTED
-    retryable = retryable or any(word in text for word in RETRY_TEXTS.get(number or 0, ()))
-    fix = FIXES.get(number or 0)
-    if number == 2003 and (known := next((word for word in PERMANENT_TEXTS if word in text), None)):
-        retryable, fix = False, PERMANENT_TEXTS[known]
-    return DbError(
-        f"{who}: {line}" + (f" ({number})" if number else ""),
-        code=str(number) if number is not None else None,
-        phase=phase,
-        retryable=retryable,
-        table=table,
-        fix=fix,
-    )
+    told = f"{who}: {line}" + (f" ({code})" if number else "")
+    return DbError(told, code=code, phase=phase, failure=failure, table=table, fix=fix)
 
 
 def secrets(dsn: str) -> tuple[str, ...]:

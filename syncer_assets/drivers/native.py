@@ -5,10 +5,12 @@ A call holds no interpreter lock. One `Rows` is used by one thread at a time.
 
 import ctypes
 import importlib.util
+import math
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_bool, c_int32, c_int64, c_ubyte, c_uint32, c_uint64, c_void_p
 from functools import cache
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -117,17 +119,23 @@ class PostgresRows(Rows):
     def __init__(self, columns: Sequence[Kind], libpq: tuple[int, int, int], most_rows: int, most_bytes: int):
         super().__init__(columns, _library().postgres_new(_flat(columns), len(columns), *libpq, most_rows, most_bytes))
 
-    def pull(self, connection: int, socket: int) -> None:
+    def pull(self, connection: int, socket: int, silent_seconds: float = math.inf) -> bool:
         """Receive until as many rows, or bytes, wait as there should be at most, or until there are no more.
 
-        `connection` is a PGconn whose COPY has begun, `socket` its file. Raises ValueError for bytes that are not the
-        format's, and what a signal's handler raises.
+        `connection` is a PGconn whose COPY has begun, `socket` its file. False where no row came for `silent_seconds`.
+        Raises ValueError for bytes that are not the format's, and what a signal's handler raises.
         """
+        count, heard = self.count, monotonic()
         with self._one_thread():
             result = MORE
             while result == MORE:  # nothing came for a while: Python looks at its signals between two calls
                 result = self._call("pull", connection, socket)
+                if result == MORE and self.count != count:
+                    count, heard = self.count, monotonic()
+                elif result == MORE and monotonic() - heard > silent_seconds:
+                    return False
         self._judge(result, "message")
+        return True
 
     @property
     def lost(self) -> bool:

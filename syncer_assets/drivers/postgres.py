@@ -8,7 +8,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo
 
+from ..model.codes.postgres import CODES
 from ..model.errors import CommitUnknown, DbError, Phase
+from ..model.failures import Codes
+from .answering import Session
+from .circuit import connecting
+from .limits import take_seconds
 
 KEEPALIVE = {
     "connect_timeout": "10",
@@ -18,48 +23,15 @@ KEEPALIVE = {
     "tcp_user_timeout": "60000",
 }
 
-RETRY_STATES = frozenset(
-    {
-        *("08000", "08001", "08003", "08006", "57P01", "57P02", "57P03", "57P05", "25P03"),
-        *("40001", "40P01", "40003", "55P03", "55006", "53300", "53000", "53200", "25006"),
-    }
-)
-"""SQLSTATEs worth another attempt; everything else is permanent (RELIABILITY 2)."""
+ANSWER_SECONDS = "21600"
+"""Six hours, which no statement of a load is expected to take."""
 
-RETRY_TEXTS = (
-    "server closed the connection unexpectedly",
-    "the connection is closed",
-    "the connection is lost",
-    "recovery mode",
-    "not yet accepting connections",
-    "starting up",
-    "shutting down",
-    "terminating connection",
-    "Connection refused",
-    "connection timeout expired",
-    "Connection reset",
-    "timeout expired",
-    "session is read-only",
-    "too many clients",
-    "remaining connection slots",
-    "sending copy data failed",
-    "consuming input failed",
-)
-"""Fragments of libpq messages for the errors that carry no SQLSTATE."""
+ROLLED_BACK = ("40001", "40P01")
+"""At COMMIT these are certain; after any other error that may pass, the ledger is asked."""
 
-FIXES = {
-    "28P01": "check the password in the connection's environment variable",
-    "28000": "check user and pg_hba.conf; TLS may be required",
-    "3D000": "check the database name in the connection's environment variable",
-    "42501": "grant the missing privilege: SELECT on a source, ownership of its schema on a warehouse",
-    "42P01": "check the table's name, or remove it from the YAML",
-    "42703": "check the column's name in the YAML",
-    "53100": "free disk space on the server",
-    "22P02": "the value does not fit the warehouse column's type; change the column or drop it and load in full",
-    "22001": "the warehouse column is too short; widen it",
-    "22003": "the warehouse column is too small for the value; widen it",
-    "57014": "raise the statement timeout, or make chunk.rows smaller",
-}
+WANTED_SERVER = {"read-write": "primary", "read-only": "standby"}
+"""What `target_session_attrs` means for a session that is read only by our own setting: libpq takes the setting for
+the server's, and would find no server that is read-write."""
 
 
 def connect(
@@ -67,11 +39,13 @@ def connect(
     *,
     who: str,
     autocommit: bool = True,
-    read_only: bool = False,
     settings: dict[str, str] | None = None,
     application_name: str = "syncer_assets",
-) -> psycopg.Connection:
-    """A connection with keepalives; `settings` become session defaults. Raises DbError naming `who`, never the DSN."""
+) -> Session:
+    """A connection with keepalives; `settings` become session defaults. Raises DbError naming `who`, never the DSN.
+
+    `answer_seconds` among them is ours: how long the server may be silent while something waits for it.
+    """
     try:
         given = conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
@@ -81,14 +55,18 @@ def connect(
             code="invalid_dsn",
             fix="write it as postgresql://user:password@host:5432/database, special characters percent-encoded",
         ) from None
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in (settings or {}).items())
+    defaults = dict(settings or {})
+    answer_seconds = take_seconds(defaults, "answer_seconds", ANSWER_SECONDS, who)
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in defaults.items())
     arguments = {**KEEPALIVE, "application_name": application_name, **given}
     if options:
         arguments["options"] = f"{given.get('options') or ''} {options}".strip()
-    with errors("connect", who=who, dsn=dsn):
-        connection = psycopg.connect(**arguments, autocommit=autocommit)  # type: ignore[arg-type]  # libpq keywords
-        connection.read_only = read_only
-        return connection
+    if defaults.get("default_transaction_read_only") == "on" and (wanted := given.get("target_session_attrs")):
+        arguments["target_session_attrs"] = WANTED_SERVER.get(str(wanted), str(wanted))
+    with connecting(f"{given.get('host')}:{given.get('port')}", who), errors("connect", who=who, dsn=dsn):
+        session = Session.connect(**arguments, autocommit=autocommit)  # type: ignore[arg-type]  # libpq keywords
+    session.answer_seconds = answer_seconds
+    return session
 
 
 def secrets(dsn: str) -> tuple[str, ...]:
@@ -121,16 +99,25 @@ def translate(
     dsn: str = "",
     table: str | None = None,
     partition: str | None = None,
+    codes: Codes = CODES,
 ) -> DbError:
-    """The DbError of a psycopg exception. Data exceptions (class 22, 23) are told by name, never by their values."""
-    text = describe(error, dsn)
-    code = error.sqlstate
-    retryable = code in RETRY_STATES if code else any(fragment in text for fragment in RETRY_TEXTS)
-    if code is None and phase != "connect" and isinstance(error, psycopg.OperationalError):
-        retryable = True  # an established connection fails so: TLS, sockets and libpq have many words for it
-    fix = FIXES.get(code or "") or next((fix for state, fix in _text_fixes(text)), None)
-    cls = CommitUnknown if phase == "commit" and retryable and code not in ("40001", "40P01") else DbError
-    return cls(f"{who}: {text}", code=code, phase=phase, retryable=retryable, table=table, partition=partition, fix=fix)
+    """The DbError of a psycopg exception, of the class that `codes` has.
+
+    Data exceptions (class 22, 23) are told by name, never by their values."""
+    text, code = describe(error), error.sqlstate  # whole: a password may be a word of the message
+    failure = codes.failure(code, text, reading=phase == "read")
+    if code is None and failure == "never" and phase != "connect" and isinstance(error, psycopg.OperationalError):
+        failure = "new_connection"  # an established connection fails so: TLS, sockets and libpq have many words for it
+    lost = phase == "commit" and failure != "never" and code not in ROLLED_BACK
+    return (CommitUnknown if lost else DbError)(
+        f"{who}: {describe(error, dsn)}",
+        code=code,
+        phase=phase,
+        failure=failure,
+        table=table,
+        partition=partition,
+        fix=codes.fix(code, text),
+    )
 
 
 def describe(error: psycopg.Error, dsn: str = "") -> str:
@@ -159,17 +146,3 @@ def scalar(connection: psycopg.Connection, query: LiteralString, *values: object
     """The first column of the first row, or None."""
     row = connection.execute(query, values).fetchone()
     return None if row is None else row[0]
-
-
-def _text_fixes(text: str) -> Iterator[tuple[str, str]]:
-    for fragment, state in (
-        ("password authentication failed", "28P01"),
-        ("no password supplied", "28P01"),
-        ("does not exist", "3D000"),
-        ("no pg_hba.conf entry", "28000"),
-    ):
-        if fragment in text:
-            yield state, FIXES[state]
-    unknown = ("Connection refused", "could not translate host name", "failed to resolve host")
-    if any(fragment in text for fragment in unknown):
-        yield "", "check host and port in the connection's environment variable, and that the server runs"

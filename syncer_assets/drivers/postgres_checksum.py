@@ -100,7 +100,7 @@ def canonical_type(column: Column) -> str:
 
     A value that the warehouse keeps as text (an enum, a type of an extension) is rendered as text at the source.
     """
-    if column.transform == "hash":
+    if column.hidden:
         return "text"
     if column.type == "string":
         return AS_TEXT.get(base_type(column.source_type), "text") if column.portable else "text"

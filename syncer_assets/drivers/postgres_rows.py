@@ -16,6 +16,7 @@ from psycopg import pq, sql
 
 from ..model.errors import AttemptVoid, ConfigError
 from . import postgres
+from .answering import Session
 from .columns import (
     BATCH_BYTES,
     BOOLEAN,
@@ -54,7 +55,7 @@ PLAIN: dict[tuple[int, pa.DataType], Kind] = {
 
 
 def read(
-    connection: psycopg.Connection,
+    connection: Session,
     query: sql.Composable,
     kinds: tuple[Kind, ...],
     schema: pa.Schema,
@@ -79,7 +80,7 @@ def read(
     with postgres.errors("read", who=who, table=table), connection.cursor().copy(statement):
         try:
             while not rows.ended:
-                _pull(rows, connection.pgconn)
+                _pull(rows, connection)
                 total += rows.count
                 if rows.ended:
                     _assert_whole(rows, connection.pgconn, total)
@@ -127,12 +128,12 @@ def _libpq() -> tuple[int, int, int]:
     return first, second, third
 
 
-def _pull(
-    rows: PostgresRows, connection: Any
-) -> None:  # a PGconn; what psycopg says of its type lacks the public pgconn_ptr
+def _pull(rows: PostgresRows, session: Session) -> None:
     """Raises psycopg.Error."""
+    connection: Any = session.pgconn  # what psycopg says of its type lacks the public pgconn_ptr
     try:
-        rows.pull(connection.pgconn_ptr, connection.socket)
+        if not rows.pull(connection.pgconn_ptr, connection.socket, session.answer_seconds):
+            raise session.silent(session.answer_seconds)
     except ValueError:
         raise psycopg.OperationalError("the connection is lost: malformed message") from None
     if rows.lost:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from ..model.codes.snowflake import CODES
 from ..model.errors import CommitUnknown, ConfigError, DbError, Phase
+from .circuit import connecting
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -38,41 +40,12 @@ SESSION: Mapping[str, object] = {
 }
 """ABORT_DETACHED_QUERY: a query whose client is gone ends instead of running, and costing, to its end."""
 
-RETRY_CODES = frozenset(
-    {
-        *(250002, 250003, 250005, 251011, 251012, 252007, 252010, 252013, 253002, 253003),
-        *(390110, 390111, 390112, 390113, 390114, 390115, 390195, 390318),
-        *(603, 604, 625, 333333, 333334),
-    }
+ROLLED_BACK = ("000604", "000625")
+"""At COMMIT these are certain; after any other error that may pass, the ledger is asked."""
+
+TOLD = frozenset(
+    {1003, 904, 2003, 2043, 3001, 606, 630, 90073, 90105, 90106, *map(int, filter(str.isdigit, CODES.fixes))}
 )
-"""Codes worth another attempt over a new session: connection, session and token expiry (RELIABILITY 2), an internal
-error, a query that somebody else cancelled, a lock that was not had in time."""
-
-OUTSIDE_TEXTS = (
-    "Could not connect to Snowflake backend",
-    "Failed to execute request",
-    "Connection refused",
-    "timed out",
-)
-"""Fragments of code 250001, which a wrong password has as well as a network that is down."""
-
-FIXES = {
-    "390100": "check user and password in the connection's environment variable",
-    "390144": "check that the public key of this private key is set on the user (ALTER USER .. SET RSA_PUBLIC_KEY)",
-    "390189": "grant the role to the user, or name another one in the DSN (?role=..)",
-    "390201": "check database and schema in the DSN, and the role's USAGE on them",
-    "250001": "check account, user and password or key, and that a network policy lets this machine in",
-    "250003": "check the account's name in the DSN, and that its host can be reached from here",
-    "002003": "check the name, and the role's privilege: SELECT on a source, USAGE on its schema and database",
-    "000904": "check the column's name in the YAML",
-    "003001": "grant the missing privilege to the role that the DSN names",
-    "000606": "name a virtual warehouse in the DSN (?warehouse=..), and grant its USAGE to the role",
-    "090073": "the warehouse's resource monitor has suspended it: raise its credit quota",
-    "000630": "raise `statement_timeout_seconds`, use a larger warehouse, or make chunks or batches smaller",
-}
-"""By the code as the service prints it. Codes below 390000 are those of Snowflake's own texts, unchecked here."""
-
-TOLD = frozenset({1003, 904, 2003, 2043, 3001, 606, 630, 90073, 90105, 90106, *FIXES})
 """Codes whose text is about objects and syntax. Every other text may quote a value, so that only its code is told."""
 
 
@@ -129,7 +102,7 @@ def connect(
     quiet()
     from snowflake import connector
 
-    with errors("connect", who=who, dsn=dsn):
+    with connecting(str(given["account"]), who), errors("connect", who=who, dsn=dsn):
         return connector.connect(**given)  # type: ignore[arg-type]  # its own keywords
 
 
@@ -224,17 +197,17 @@ def translate(
     """The DbError of the connector's exception. `code` is Snowflake's number with six digits, as its texts have it."""
     number = error.errno if isinstance(error.errno, int) and error.errno > 0 else None
     code = f"{number:06d}" if number else None
-    retryable = _is_retryable(error, number)
-    cls = CommitUnknown if phase == "commit" and retryable and number not in (604, 625) else DbError
-    text = describe(error, dsn)
-    return cls(
-        f"{who}: {text}",
+    said = str(error.raw_msg) if code else f"{type(error).__name__}: {error.raw_msg}"
+    failure = CODES.failure(code, said, reading=phase == "read")
+    lost = phase == "commit" and failure != "never" and code not in ROLLED_BACK
+    return (CommitUnknown if lost else DbError)(
+        f"{who}: {describe(error, dsn)}",
         code=code,
         phase=phase,
-        retryable=retryable,
+        failure=failure,
         table=table,
         partition=partition,
-        fix=FIXES.get(code or ""),
+        fix=CODES.fix(code, said),
     )
 
 
@@ -244,20 +217,12 @@ def describe(error: "Error", dsn: str = "") -> str:
     state = error.sqlstate if error.sqlstate not in (None, "n/a") else None
     where = ", ".join(part for part in (f"{number:06d}" if number else None, state) if part)
     query = f", query {error.sfqid}" if error.sfqid else ""
-    if not (number in TOLD or f"{number:06d}" in TOLD or 250000 <= number < 252000 or 390000 <= number < 400000):
+    if not (number in TOLD or 250000 <= number < 252000 or 390000 <= number < 400000):
         return f"{type(error).__name__} ({where or 'no code'}{query})"
     line = " ".join(part.strip() for part in str(error.raw_msg or "").strip().splitlines())[:500]
     for secret in secrets(dsn) if dsn else ():
         line = line.replace(secret, "***")
     return f"{line or type(error).__name__} ({where}{query})"
-
-
-def _is_retryable(error: "Error", number: int | None) -> bool:
-    if number is None:
-        return type(error).__name__ in ("OperationalError", "InternalServerError", "ServiceUnavailableError")
-    if number == 250001:
-        return any(fragment in str(error.raw_msg) for fragment in OUTSIDE_TEXTS)
-    return number in RETRY_CODES or number - 290000 in (400, 403, 405, 408, 429, 500, 502, 503, 504)
 
 
 def _parsed(dsn: str, who: str) -> dict[str, object]:

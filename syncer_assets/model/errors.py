@@ -2,17 +2,21 @@
 
 from typing import Literal
 
+from .failures import Failure
+
 Phase = Literal["connect", "read", "write", "load", "commit", "config"]
 
 
 class SyncError(Exception):
     """An error that a person can act on. Its text never holds a secret or a row value.
 
-    `kind` is a stable word for machines, `retryable` says whether the same call may succeed later.
+    `kind` is a stable word for machines, `retryable` says whether the same call may succeed later, `given_up` that it
+    was tried again in vain: nothing further out does so once more.
     """
 
     kind = "sync_error"
     retryable = False
+    given_up = False
 
     def __init__(self, message: str, *, table: str | None = None, partition: str | None = None, fix: str | None = None):
         where = " ".join(part for part in (table, f"[{partition}]" if partition else None) if part)
@@ -28,7 +32,10 @@ class ConfigError(SyncError):
 
 
 class DbError(SyncError):
-    """A driver's exception, reduced to kind, code and phase (DESIGN 10)."""
+    """A driver's exception, reduced to kind, code, phase and class (DESIGN 10).
+
+    `failure` is the class by which it is retried (`model/failures.py`); `retryable` alone stands for `new_connection`.
+    """
 
     kind = "database"
 
@@ -39,12 +46,15 @@ class DbError(SyncError):
         code: str | None = None,
         phase: Phase = "read",
         retryable: bool = False,
+        failure: Failure | None = None,
         table: str | None = None,
         partition: str | None = None,
         fix: str | None = None,
     ):
         super().__init__(message, table=table, partition=partition, fix=fix)
-        self.code, self.phase, self.retryable = code, phase, retryable
+        self.code, self.phase = code, phase
+        self.failure: Failure = failure or ("new_connection" if retryable else "never")
+        self.retryable = self.failure != "never"
 
 
 class CommitUnknown(DbError):
@@ -54,9 +64,23 @@ class CommitUnknown(DbError):
 
 
 class ObjectStoreError(SyncError):
-    """The lake could not be read or written."""
+    """The lake could not be read or written. What a request could be retried for, the store's client has retried."""
 
     kind = "object_store"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        failure: Failure = "never",
+        table: str | None = None,
+        partition: str | None = None,
+        fix: str | None = None,
+    ):
+        super().__init__(message, table=table, partition=partition, fix=fix)
+        self.code, self.failure = code, failure
+        self.retryable = failure in ("once", "retry_transaction")
 
 
 class LakeCorrupt(SyncError):

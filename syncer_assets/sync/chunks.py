@@ -12,7 +12,7 @@ from ..model.marks import CursorColumn, Mark
 from ..model.report import Emit
 from ..model.table import ChunkSettings
 from ..sources.base import Read, Source
-from .retry import Retry
+from .retry import Retry, asks_for_less
 
 Until = Callable[[], int]
 """The last id of a read, as it is now: another reader may take over what lies above."""
@@ -21,6 +21,7 @@ SMALLEST_CHUNK_ROWS = 1_000
 FIRST_ROWS, FIRST_BYTES = 50_000, 32 * 1024 * 1024
 """What a first query asks for at most, without and with an estimate of a row's bytes: it is not known yet how fast
 rows come."""
+SAMPLES_A_BATCH = 64
 CUT_AT = 1.5
 """A query that has run for so many times `target_seconds` is ended, and the loop goes on behind its last row."""
 
@@ -82,6 +83,14 @@ class ChunkSizer:
         wanted = min(by_time, by_bytes, self.settings.rows)
         self.rows = max(min(SMALLEST_CHUNK_ROWS, self.settings.rows), min(wanted, self.rows * 2))
 
+    def halve(self, asked: int) -> bool:
+        """Ask for half as many rows as the query that was ended did; False where that is fewer than is sensible."""
+        smallest = min(SMALLEST_CHUNK_ROWS, self.settings.rows)
+        if asked <= smallest:
+            return False
+        self.rows = max(smallest, min(self.rows, asked // 2))
+        return True
+
 
 def read_chunks(
     source: Source,
@@ -98,14 +107,16 @@ def read_chunks(
 
     Each query asks for one row more than a chunk: a shorter answer proves that the end was reached, so the number of
     queries is `ceil(rows / chunk)` and one for an empty window. A query that runs for too long is ended in its midst.
-    After a lost connection it goes on behind the last row that arrived; a table without a key (`with_ties`) can do
-    neither: its queries run to their end, its error ends the attempt.
+    After a lost connection it goes on behind the last row that arrived, after a limit of time or a replica's conflict
+    with half the rows; a table without a key (`with_ties`) can do neither: its queries run to their end, its error ends
+    the attempt.
     """
     page, at_end = read.after, False
     cut_seconds = float("inf") if read.with_ties else CUT_AT * sizer.settings.target_seconds
     while not at_end:
         asked = sizer.rows + 1
         rows = bytes_read = 0
+        ids: list[tuple[int, int]] = []
         started, waited, cut, ended = time.monotonic(), 0.0, False, None
         stats.queries += 1
         stats.rows_asked += asked
@@ -116,6 +127,7 @@ def read_chunks(
                     rows += batch.num_rows
                     bytes_read += batch.nbytes
                     page = last_mark(batch, read.order, read.table)
+                    ids += sampled_ids(batch, read.order)
                     cut = rows < asked and time.monotonic() - started > cut_seconds
                     handed = time.monotonic()
                     yield batch
@@ -126,8 +138,10 @@ def read_chunks(
             ended = time.monotonic()
             if read.with_ties and rows:
                 raise
-            retry.again(error)
-            emit("source connection lost, reading on", code=error.code, rows_of_chunk=rows)
+            if rows:
+                retry.succeeded()  # each attempt brings rows: it ends
+            retry.again(error, halved=asks_for_less(error) and sizer.halve(asked - 1))
+            emit("source connection lost, reading on", code=error.code, rows_of_chunk=rows, next_chunk=sizer.rows)
             continue
         finally:
             ended = ended or time.monotonic()
@@ -143,7 +157,20 @@ def read_chunks(
             chunk_size_requested=asked - 1,
             efficiency_percent=round(100 * min(1.0, rows / (asked - 1)), 1),
             seconds=round(seconds, 3),
+            ids=tuple(ids),
         )
+
+
+def sampled_ids(batch: pa.RecordBatch, order: tuple[CursorColumn, ...]) -> list[tuple[int, int]]:
+    """Some of a batch's ids in their order, each with the rows that it stands for, and the last one, which stands for
+    none. Empty where the order is not by an integer."""
+    column = batch.column(order[0].name) if order and batch.num_rows else None
+    if column is None or column.null_count or not pa.types.is_integer(column.type):
+        return []
+    step = max(1, batch.num_rows // SAMPLES_A_BATCH)
+    ids = column[::step].to_pylist()
+    rows = [step] * (len(ids) - 1) + [batch.num_rows - step * (len(ids) - 1)]
+    return [*zip(ids, rows, strict=True), (column[-1].as_py(), 0)]
 
 
 def last_mark(batch: pa.RecordBatch, order: tuple[CursorColumn, ...], table: str) -> Mark:
