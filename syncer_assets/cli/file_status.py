@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
+from .command import is_there
 from .screen import Column, Screen, seconds
 
 if TYPE_CHECKING:
@@ -40,19 +41,23 @@ class FilesStatus:
     last_loaded_at: datetime | None
 
 
-def show_files(deployment: "Deployment", tables: "Sequence[FileTable]", screen: Screen, *, each: bool) -> list[dict]:
-    """The files of these entities, a line each or a line a partition; as JSON always a partition. What cannot be asked
-    is told as a problem."""
+def show_files(
+    deployment: "Deployment", tables: "Sequence[FileTable]", screen: Screen, *, each: bool
+) -> list[dict[str, object]]:
+    """The files of these entities, a line each or a line a partition; as JSON always a partition, or `error` where
+    store or warehouse do not answer."""
     found: list[FilesStatus] = []
+    errors: list[dict[str, object]] = []
     for table in tables:
         try:
             found += files_status(deployment, table)
         except SyncError as error:
             screen.problem(str(error))
+            errors.append({"entity": table.title, "error": str(error)})
     if found:
         shown = found if each else [_sum(found, title) for title in dict.fromkeys(one.entity for one in found)]
         screen.table(COLUMNS, [_row(one) for one in shown])
-    return [asdict(one) for one in found]
+    return [*(asdict(one) for one in found), *errors]
 
 
 def files_status(deployment: "Deployment", table: "FileTable") -> list[FilesStatus]:
@@ -60,7 +65,8 @@ def files_status(deployment: "Deployment", table: "FileTable") -> list[FilesStat
     from ..sync.files import is_pending, is_refused
 
     spec = table.spec
-    listed = table.open_store().list(spec.pattern)
+    is_to_come = bool(table.made_by) and not is_there(table.url)
+    listed = [] if is_to_come else table.open_store().list(spec.pattern)
     with deployment.warehouse(spec.target.warehouse).open_files() as warehouse:
         loaded, refused = warehouse.loaded(spec.target), warehouse.refused(spec.target)
     waiting = [spec.partition(file.path) for file in listed if is_pending(file, loaded, refused)]

@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from ..model.errors import SyncError
+from .command import is_there
 from .work import title_of
 
 if TYPE_CHECKING:
     from ..assets.api import ApiList
     from ..sync.api.status import ListPartition
+    from ..sync.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,16 @@ def lists_of(sources: "Sequence[ApiList]") -> list[ListMarks]:
     return found
 
 
+def existing_files(source: "ApiList") -> "Lake | None":
+    """Where a list's files are; None where the folder is not there yet: looking must not make it."""
+    return source.files() if is_there(source.api.files_url) else None
+
+
 def _partitions(source: "ApiList") -> "list[ListPartition]":
-    """None where the files' folder is not there yet: looking must not make it."""
     from ..sync.api.status import list_status
 
-    url = source.api.files_url
-    if url.startswith("file://") and not Path(unquote(url.removeprefix("file://"))).expanduser().is_dir():
-        return []
-    return list_status(source.files(), source.api.name, source.endpoint)
+    files = existing_files(source)
+    return [] if files is None else list_status(files, source.api.name, source.endpoint)
 
 
 def _red_checks(sources: "Sequence[ApiList]") -> list[dict[str, list[str]]]:

@@ -118,7 +118,7 @@ def _load_all(
     emit: Emit,
     backoff: Backoff,
 ) -> None:
-    batches = list(_batches(spec, files))
+    loads = list(batches(spec, files))
 
     def load_batch(batch: Sequence[SourceFile]) -> FilesLoaded | SyncError:
         try:
@@ -126,8 +126,8 @@ def _load_all(
         except SyncError as error:
             return error
 
-    with ThreadPoolExecutor(min(spec.workers, len(batches)), thread_name_prefix="syncer-files") as pool:
-        outcomes = list(pool.map(load_batch, batches))
+    with ThreadPoolExecutor(min(spec.workers, len(loads)), thread_name_prefix="syncer-files") as pool:
+        outcomes = list(pool.map(load_batch, loads))
     errors = [outcome for outcome in outcomes if isinstance(outcome, SyncError)]
     for outcome in outcomes:
         if isinstance(outcome, FilesLoaded):
@@ -140,7 +140,7 @@ def _load_all(
         raise errors[0]
 
 
-def _batches(spec: FileSpec, files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
+def batches(spec: FileSpec, files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
     """Loads of neighbouring files, none larger than the spec says unless one file is. Some more than there are workers,
     where it is worth it: merges come one after the other, and the next load is staged meanwhile."""
     total = sum(file.size for file in files)

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..model.documents import Piece, Refusal
-from ..model.files import CoreReport, CoreSpec, FileCounts, FileSpec, LoadedFile, RefusedFile, SourceFile
-from ..model.report import Emit
+from ..model.files import (
+    CoreMark,
+    CoreReport,
+    CoreSpec,
+    FileCounts,
+    FileLoad,
+    FileSpec,
+    LoadedFile,
+    RefusedFile,
+    SourceFile,
+)
+from ..model.report import CheckResult, Emit
 from ..model.table import Target
 
 
@@ -56,6 +66,18 @@ class FileWarehouse(Protocol):
 
     def refused(self, target: Target) -> dict[str, RefusedFile]:
         """The files that were refused and have not been loaded since, by path."""
+        ...
+
+    def history(self, target: Target) -> list[FileLoad]:
+        """The last load of each file in the ledger, oldest first."""
+        ...
+
+    def core_mark(self, target: Target, core: Target) -> CoreMark | None:
+        """How far the core table made of a raw one is; None where it was never loaded."""
+        ...
+
+    def examine(self, spec: FileSpec) -> list[CheckResult]:
+        """What stands in the way of an entity's tables, tried without leaving anything behind; each with its fix."""
         ...
 
     def load(self, plan: FilePlan) -> FilesLoaded:

@@ -19,19 +19,6 @@ ENTITIES = """
 """
 
 
-@pytest.fixture
-def call(evo: Evo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
-    """`call("run")`: exit code, and the JSON object of the last line."""
-
-    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        capfd.readouterr()
-        code = main([*arguments, "--json", "--defs", str(Path(evo.folder).parent / "defs")])
-        return code, json.loads(capfd.readouterr().out.splitlines()[-1])
-
-    return run
-
-
 def test_a_run_loads_what_is_pending_and_the_core_table_and_status_shows_it(evo: Evo, call: Any) -> None:
     evo.put(FILE, members(1, 2))
     evo.put(NEXT_FILE, members(3))

@@ -1,5 +1,6 @@
 """What stands in files that nobody meant to write: each thing has a stated treatment, and costs no other line."""
 
+import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -112,8 +113,10 @@ def test_empty_files_have_no_lines_whatever_their_name(files: Files) -> None:
     for name in ("a.jsonl", "b.jsonl.gz", "c.json"):
         files.put(name, b"")
     files.put("d.jsonl", b"\n\r\n")
+    files.put("e.jsonl.gz", gzip.compress(b""))
+    files.put("f.json", b" [ ] ")
     report = files.load()
-    assert (report.files, report.lines) == (4, 0)
+    assert (report.files, report.lines, report.refused) == (6, 0, {})
     assert not files.pending()
 
 

@@ -73,6 +73,19 @@ def test_a_file_that_is_cut_off_is_refused_whole_and_leaves_the_others(files: Fi
     assert not report.refused and len(files.rows()) == 501
 
 
+def test_a_file_that_is_damaged_after_much_of_it_was_staged_is_refused_whole(files: Files) -> None:
+    content = gzip.compress(
+        b"".join(b'{"id": %d, "r": "%s"}\n' % (i, os.urandom(5000).hex().encode()) for i in range(900))
+    )
+    at = len(content) - 2_000
+    files.put("a.jsonl.gz", content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+    files.put("b.jsonl.gz", documents(1000))
+    report = files.load()
+    assert set(files.rows()) == {"1000"} and not files.rejects()
+    assert "is corrupt" in report.refused["a.jsonl.gz"]
+    assert report.copies > 1, "of the damaged file"
+
+
 def test_a_changed_file_that_is_refused_leaves_the_rows_of_its_last_good_version(files: Files) -> None:
     files.put("a.jsonl.gz", documents(1, 2))
     files.load()

@@ -4,10 +4,12 @@ import json
 import random
 import zlib
 
+import pyarrow as pa
 import pytest
 
 from syncer_assets.model.errors import ConfigError
 from syncer_assets.model.file_pattern import FilePattern
+from syncer_assets.model.files import FileRefused
 from syncer_assets.sources.json_lines.split import split_documents, split_lines
 from syncer_assets.sources.json_lines.unpack import unpacked
 
@@ -78,6 +80,51 @@ def test_gzip_is_unpacked_whole_however_its_parts_come(seed: int) -> None:
     found = list(unpacked("f", iter(parts(packed, chance)), 1e9))
     assert b"".join(found) == content
     assert max(map(len, found)) <= 4 * 1024 * 1024
+
+
+def damaged(kind: str) -> bytes:
+    """Two members, or a frame of zstd, of text that does not pack well."""
+    content = random.Random(1).randbytes(60_000).hex().encode()
+    first, second = (zlib.compress(part, wbits=31) for part in (content[:50_000], content[50_000:]))
+    middle = len(second) // 2
+    match kind:
+        case "flipped byte":
+            return first[:9_000] + bytes([first[9_000] ^ 0x10]) + first[9_001:] + second
+        case "second member flipped":
+            return first + second[:middle] + bytes([second[middle] ^ 0x10]) + second[middle + 1 :]
+        case "wrong checksum":
+            return first + second[:-8] + bytes([second[-8] ^ 1]) + second[-7:]
+        case "wrong length":
+            return first + second[:-1] + b"\x07"
+        case "second member cut":
+            return first + second[:middle]
+        case "something behind":
+            return first + b"no member"
+        case _:
+            return pa.compress(content, "zstd", asbytes=True)[:40_000]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("flipped byte", "second member flipped", "wrong checksum", "wrong length", "second member cut"),
+        *("something behind", "zstd cut"),
+    ],
+)
+def test_what_is_damaged_anywhere_is_refused_by_its_name(kind: str) -> None:
+    packed = damaged(kind)
+    for cuts in ([packed], parts(packed, random.Random(2))):
+        with pytest.raises(FileRefused, match=r"^a\.gz is (cut off|corrupt)"):
+            list(unpacked("a.gz", iter(cuts), 1e9))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_bomb_is_ended_soon_after_it_is_known_for_one(codec: str) -> None:
+    packed, taken = pa.compress(b" " * 200_000_000, codec, asbytes=True), 0
+    with pytest.raises(FileRefused, match="unpacks to more than 250 times its size"):
+        for part in unpacked("a", iter([packed]), 250):
+            taken += len(part)
+    assert taken < 72_000_000
 
 
 @pytest.mark.parametrize(

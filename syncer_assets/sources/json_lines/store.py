@@ -9,12 +9,21 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.exceptions import BaseError
 
-from ...model.errors import ConfigError, ObjectStoreError
+from ...model.backoff import DEFAULT
+from ...model.errors import ConfigError
 from ...model.file_pattern import FilePattern
 from ...model.files import FileRefused, SourceFile
+from ..objects import retry_config, store_error
+from ..s3_keys import keys_of
 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 READ_BYTES = 4 * 1024 * 1024
+VARIABLES = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
+    "gs": "GOOGLE_SERVICE_ACCOUNT, the path of its key",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+"""The usual ones of each kind of store; obstore reads others, too."""
 
 
 def open_store(url: str, **options: str) -> "FileStore":
@@ -27,8 +36,9 @@ def open_store(url: str, **options: str) -> "FileStore":
         return FileStore(url, obstore.store.LocalStore(root))
     if parts.scheme not in SCHEMES:
         raise ConfigError(f"the url {url!r} is of no known kind", fix="use file://, s3://bucket/prefix, gs:// or az://")
-    with _errors(f"{url} cannot be opened"):
-        store: Any = obstore.store.from_url(url, **options)  # type: ignore[arg-type]  # options differ by store
+    with _errors(f"{url} cannot be opened", url):
+        keys = keys_of(parts.scheme, options)
+        store: Any = obstore.store.from_url(url, retry_config=retry_config(DEFAULT), **keys, **options)  # type: ignore[arg-type]  # options differ by store
         return FileStore(url, store)
 
 
@@ -40,7 +50,7 @@ class FileStore:
 
     def list(self, pattern: FilePattern) -> list[SourceFile]:
         """Every matching object, in the order of their paths. Raises ObjectStoreError."""
-        with _errors(f"{self.url}/{pattern.folder} cannot be listed"):
+        with _errors(f"{self.url}/{pattern.folder} cannot be listed", self.url):
             found = [
                 SourceFile(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
                 for page in obstore.list(self.store, prefix=pattern.folder or None)
@@ -49,9 +59,15 @@ class FileStore:
             ]
         return sorted(found, key=lambda file: file.path)
 
+    def some(self, folder: str) -> tuple[str, ...]:
+        """The first paths of a folder. Raises ObjectStoreError."""
+        with _errors(f"{self.url}/{folder} cannot be listed", self.url):
+            first = next(iter(obstore.list(self.store, prefix=folder or None)), [])
+        return tuple(meta["path"] for meta in first)
+
     def read(self, file: SourceFile) -> Iterator[bytes]:
         """An object's bytes as they were listed. Raises FileRefused if it is another object by now, or gone."""
-        with _errors(f"{file.path} cannot be read from {self.url}"):
+        with _errors(f"{file.path} cannot be read from {self.url}", self.url):
             try:
                 found = obstore.get(self.store, file.path)
                 if self._changed(file, found.meta):
@@ -66,7 +82,8 @@ class FileStore:
                 raise FileRefused(f"{file.path} is gone", fix="none needed if it was meant to go") from None
 
     def _changed(self, file: SourceFile, meta: Any) -> bool:
-        return meta["size"] != file.size or (meta["e_tag"] or "") != file.etag
+        """Azure's listings have ETags without the quotes of its headers."""
+        return meta["size"] != file.size or (meta["e_tag"] or "").strip('"') != file.etag.strip('"')
 
 
 def _changed(file: SourceFile) -> FileRefused:
@@ -74,12 +91,15 @@ def _changed(file: SourceFile) -> FileRefused:
 
 
 @contextmanager
-def _errors(what: str) -> Iterator[None]:
+def _errors(what: str, url: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        reason = str(error).split("\n", 1)[0].split("Debug source", 1)[0].strip()[:300]
-        raise ObjectStoreError(
-            f"{what} ({type(error).__name__}: {reason})",
-            fix="check the folder's or bucket's permissions, and the keys in the environment",
-        ) from None
+        raise store_error(what, error, _fix(url)) from None
+
+
+def _fix(url: str) -> str:
+    kind = "az" if url.startswith("abfs") else url[:2]
+    if kind not in VARIABLES:
+        return "check the folder's permissions"
+    return f"check the bucket's name and permissions, and in the environment {VARIABLES[kind]}"

@@ -4,7 +4,7 @@ from .client import Client, Response
 from .errors import ApiError
 from .limiter import RateLimiter
 from .page import Page, ids_of, read_page
-from .paging import Position, Request, first_position, followed, next_position, request_for
+from .paging import Position, Request, first_position, followed, next_position, relative_request, request_for
 
 __all__ = [
     "ApiError",
@@ -19,5 +19,6 @@ __all__ = [
     "ids_of",
     "next_position",
     "read_page",
+    "relative_request",
     "request_for",
 ]

@@ -32,15 +32,21 @@ def first_position(paging: Paging) -> Position:
 
 def request_for(client: Client, endpoint: Endpoint, span: Span | None, position: Position) -> Request:
     """The request of a page. An address that a page gave is asked as it stands."""
-    paging = endpoint.paging
-    if paging.by == "link" and isinstance(position, str):
+    if endpoint.paging.by == "link" and isinstance(position, str):
         return Request(position, {})
+    found = relative_request(endpoint, span, position)
+    return Request(f"{client.base_url}/{found.url}", found.params)
+
+
+def relative_request(endpoint: Endpoint, span: Span | None, position: Position) -> Request:
+    """The same below the API's address, for a position that is no address."""
+    paging = endpoint.paging
     params = {name: filled(text, span) for name, text in endpoint.params}
     if paging.size_param and paging.size:
         params[paging.size_param] = str(paging.size)
     if paging.param and position is not None:
         params[paging.param] = str(position)
-    return Request(f"{client.base_url}/{filled(endpoint.path, span, in_path=True).lstrip('/')}", params)
+    return Request(filled(endpoint.path, span, in_path=True).lstrip("/"), params)
 
 
 def next_position(endpoint: Endpoint, position: Position, page: Page, rows: int) -> tuple[Position, bool]:

@@ -86,12 +86,17 @@ def open_attempt(lake: Lake, place: Place, seq: int, endpoint: Endpoint, *, afre
 
     Pages of another meaning, or of longer ago than `resume_within`, are never mixed with new ones.
     """
-    usable = [] if afresh else [each for each in _attempts(lake, place) if _is_usable(each, seq, endpoint)]
-    chosen = max(usable, key=lambda attempt: attempt.started_at, default=None)
+    chosen = None if afresh else usable_attempt(lake, place, seq, endpoint)
     if chosen is None:
         chosen = _new_attempt(lake, place, seq, endpoint)
     remove_attempts(lake, place, keep=chosen.name, upto=seq if afresh else seq - 1)
     return chosen
+
+
+def usable_attempt(lake: Lake, place: Place, seq: int, endpoint: Endpoint) -> Attempt | None:
+    """The youngest attempt at `seq` that may be gone on with."""
+    usable = [each for each in _attempts(lake, place) if _is_usable(each, seq, endpoint)]
+    return max(usable, key=lambda attempt: attempt.started_at, default=None)
 
 
 def attempts_folder(place: Place) -> str:

@@ -88,8 +88,13 @@ def extract_pages(
 def head_of(lake: Lake, place: Place) -> ApiManifest | None:
     """The last manifest of a partition, or None."""
     last = max(lake.seqs(place), default=0)
-    path = place.manifest(last)
-    return ApiManifest.from_bytes(lake.get(path), path) if last else None
+    return manifest_at(lake, place, last) if last else None
+
+
+def manifest_at(lake: Lake, place: Place, seq: int) -> ApiManifest:
+    """One manifest of a partition. Raises LakeCorrupt."""
+    path = place.manifest(seq)
+    return ApiManifest.from_bytes(lake.get(path), path)
 
 
 def is_closed(endpoint: Endpoint, head: ApiManifest) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...model.errors import ConfigError
 from .figures import Figures
+from .file_loads import FileFigures, FilesBefore
 from .history import Seqs
 
 VERSION = 1
@@ -28,6 +29,7 @@ class Baseline:
     made_at: datetime
     lake_generation: str | None
     tables: Mapping[tuple[str, str], BaselineTable] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], FilesBefore] = field(default_factory=dict)
 
     def seqs(self, table: str, target: str, lake_generation: str | None) -> Mapping[str, Seqs]:
         """Up to which manifest each partition of a table was counted; nothing in another lake."""
@@ -50,16 +52,28 @@ def read_baseline(path: Path) -> Baseline:
             made_at=datetime.fromisoformat(body["made_at"]),
             lake_generation=body["lake_generation"],
             tables={(row["table"], row["target"]): _table(row) for row in body["tables"]},
+            files={(row["entity"], row["target"]): _files(row) for row in body.get("files", ())},
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise ConfigError(f"the baseline {path} is no report of this command", fix=fix) from None
 
 
 def _table(row: dict) -> BaselineTable:
-    known = {each.name for each in fields(Figures)}
+    return BaselineTable(
+        Figures(**_total(Figures, row)),
+        {name: Seqs(int(at["lake"]), int(at["loaded"])) for name, at in row["seqs"].items()},
+    )
+
+
+def _files(row: dict) -> FilesBefore:
+    loaded_at = {file["path"]: datetime.fromisoformat(file["at"]) for file in row["files"]}
+    return FilesBefore(FileFigures(**_total(FileFigures, row)), loaded_at)
+
+
+def _total(figures: type, row: dict) -> dict:
+    """Those of the sums that are known by now."""
+    known = {each.name for each in fields(figures)}
     total = {name: value for name, value in row["total"].items() if name in known}
     if not all(value is None or isinstance(value, int | float) for value in total.values()):
         raise ValueError("total")
-    return BaselineTable(
-        Figures(**total), {name: Seqs(int(at["lake"]), int(at["loaded"])) for name, at in row["seqs"].items()}
-    )
+    return total

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from .report import Report
-from .sections import Section, details, headline, overview
+from .sections import Section, details, file_details, headline, overview
 
 
 def markdown(report: Report) -> str:
@@ -12,14 +12,19 @@ def markdown(report: Report) -> str:
     for section in overview(report):
         lines += _table(section, 2)
     for table in report.tables:
-        sections = list(details(table))
-        if sections or table.error:
-            lines += [f"## {_cell(table.table)}", ""]
-        if table.error:
-            lines += [f"Without the warehouse: {_cell(table.error)}", ""]
-        for section in sections:
-            lines += _table(section, 3)
+        lines += _part(table.table, f"Without the warehouse: {table.error}" if table.error else "", details(table))
+    for entity in report.files:
+        lines += _part(entity.entity, entity.error or "", file_details(entity))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _part(title: str, error: str, sections: Iterable[Section]) -> Iterator[str]:
+    found = [line for section in sections for line in _table(section, 3)]
+    if found or error:
+        yield from (f"## {_cell(title)}", "")
+    if error:
+        yield from (_cell(error), "")
+    yield from found
 
 
 def _table(section: Section, level: int) -> Iterator[str]:

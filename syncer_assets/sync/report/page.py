@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from .figures import Figures
+from .file_loads import EntityReport
 from .history import Load, Sync
 from .plot import Series, plot
 from .report import Report, TableReport
-from .sections import MB, Section, details, headline, overview
+from .sections import MB, Section, details, file_details, headline, overview
 
 POINTS_MOST = 500
 
@@ -41,6 +42,7 @@ def page(report: Report) -> str:
     body = [f"<h1>Sync report</h1><p>{escape(headline(report))}</p>"]
     body += [_table(section, "h2") for section in overview(report)]
     body += [part for table in report.tables for part in _of_table(table)]
+    body += [part for entity in report.files for part in _of_files(entity)]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -60,6 +62,13 @@ def _of_table(table: TableReport) -> Iterator[str]:
     else:
         yield "<p>Nothing was synced.</p>"
     yield from (_table(section, "h3") for section in details(table))
+
+
+def _of_files(entity: EntityReport) -> Iterator[str]:
+    yield f"<h2>{escape(entity.entity)}</h2>"
+    if entity.error:
+        yield f"<p>{escape(entity.error)}</p>"
+    yield from (_table(section, "h3") for section in file_details(entity))
 
 
 def _plots(table: TableReport) -> Iterator[str]:

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from ...model.errors import SyncError
+from ...model.files import FileSpec
 from ...model.table import TableSpec, Target
 from ...warehouses.base import Warehouse
 from ..lake import Lake
 from .baseline import VERSION, Baseline
 from .figures import Comparison, Figures, compare, figures
+from .file_loads import EntityReport, OpenFiles, file_reports
 from .history import Load, Seqs, Sync, TableHistory, table_history, table_title, target_title
+from .list_reads import ListFiles, ListReport, list_reports
 
 Wanted = tuple[TableSpec, Target]
 OpenWarehouse = Callable[[str], AbstractContextManager[Warehouse]]
@@ -58,6 +61,14 @@ class Report:
     tables: tuple[TableReport, ...]
     since: datetime | None = None
     baseline_made_at: datetime | None = None
+    files: tuple[EntityReport, ...] = ()
+    lists: tuple[ListReport, ...] = ()
+
+    @property
+    def errors(self) -> list[str]:
+        """What could not be asked, each once."""
+        found = (*self.tables, *self.files, *self.lists)
+        return sorted({each.error for each in found if each.error})
 
     def to_json(self) -> dict[str, object]:
         """What `read_baseline` takes."""
@@ -69,6 +80,8 @@ class Report:
             "baseline_made_at": self.baseline_made_at.isoformat() if self.baseline_made_at else None,
             "total": asdict(self.total),
             "tables": [table.to_json() for table in self.tables],
+            "files": [entity.to_json() for entity in self.files],
+            "lists": [each.to_json() for each in self.lists],
         }
 
 
@@ -92,6 +105,24 @@ def report(
         histories = list(_histories(lake, list(tables), open_warehouse, since, baseline))
     generation = lake.generation if lake and any(history.seqs for history in histories) else None
     return make_report(histories, made_at, generation, since=since, baseline=baseline)
+
+
+def with_files(
+    found: Report,
+    entities: Iterable[FileSpec],
+    open_files: OpenFiles,
+    lists: Iterable[ListFiles],
+    *,
+    baseline: Baseline | None = None,
+) -> Report:
+    """The report, and what was done with these entities of files and these lists of APIs in the same time."""
+    after = [moment for moment in (found.since, found.baseline_made_at) if moment is not None]
+    before = baseline.files if baseline else None
+    return replace(
+        found,
+        files=tuple(file_reports(entities, open_files, since=found.since, before=before)),
+        lists=tuple(list_reports(lists, since=max(after, default=None))),
+    )
 
 
 def make_report(

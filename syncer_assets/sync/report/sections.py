@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .figures import Comparison, Figures
+from .file_loads import EntityReport, FileFigures, figures_of
+from .list_reads import ListReport
 from .report import Report, TableReport
 
 LAST = 12
@@ -17,6 +19,8 @@ UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 READING = ("rows read", "MB", "files", "queries", "seconds", "rows/s", "peak MB", "lag")
 LOADING = ("loads", "rows loaded", "new", "changed", "same", "gone", "COPYs", "seconds", "rows/s", "WAL MB")
 SPARSE = ("sparse windows", "queries saved", "seconds saved", "files saved")
+FILES = ("files", "MB", "lines", "new", "changed", "same", "rejected", "duplicates", "seconds", "lines/s")
+LISTS = ("reads", "records", "pages", "files", "MB", "last read")
 AGAINST = ("reading", "loading", "memory", "queries saved", "files saved", "COPYs saved")
 
 
@@ -43,10 +47,16 @@ def overview(report: Report) -> list[Section]:
     named = [(table.table, table.total) for table in report.tables]
     if len(named) > 1:
         named.append(("all", report.total))
-    sections = [
-        Section("Read into the lake", ("table", *READING), _rows(named, _reading)),
-        Section("Loaded into the warehouse", ("table", *LOADING), _rows(named, _loading)),
-    ]
+    sections = []
+    if named or not (report.files or report.lists):
+        sections.append(Section("Read into the lake", ("table", *READING), _rows(named, _reading)))
+        sections.append(Section("Loaded into the warehouse", ("table", *LOADING), _rows(named, _loading)))
+    if report.lists:
+        sections.append(Section("Read from APIs", ("list", *LISTS), tuple(_list(each) for each in report.lists)))
+    if report.files:
+        entities = tuple((each.entity, *_files(each.total)) for each in report.files)
+        note = "Each file as it was loaded last."
+        sections.append(Section("Files loaded", ("entity", *FILES), entities, note))
     if any(found.sparse_detections for _, found in named):
         note = "Estimates, against a loop over fixed ranges of ids that writes a file for each range with rows."
         sections.append(Section("Saved on sparse ids", ("table", *SPARSE), _rows(named, _sparse), note))
@@ -58,6 +68,9 @@ def overview(report: Report) -> list[Section]:
         unknown = [table.table for table in report.tables if table.comparison is None]
         if unknown:
             note += f" Not in the baseline: {', '.join(unknown)}."
+        compared += tuple(
+            (each.entity, NOTHING, _ratio(each.speed_ratio), *[NOTHING] * 4) for each in report.files if each.before
+        )
         sections.append(Section(f"Against {moment(report.baseline_made_at)}", ("table", *AGAINST), compared, note))
     return sections
 
@@ -70,6 +83,20 @@ def details(table: TableReport) -> Iterator[Section]:
             note = f"The last {LAST} of {len(parts)}." if len(parts) > LAST else ""
             yield Section(f"By {name}: read", (name, *READING), _rows(shown, _reading), note)
             yield Section(f"By {name}: loaded", (name, *LOADING), _rows(shown, _loading), note)
+
+
+def file_details(entity: EntityReport) -> Iterator[Section]:
+    """One entity by partition and by day, and its last files."""
+    for name, parts in (("partition", entity.partitions), ("day", entity.days)):
+        if len(parts) > 1:
+            shown = list(parts.items())[-LAST:]
+            note = f"The last {LAST} of {len(parts)}." if len(parts) > LAST else ""
+            rows = tuple((each, *_files(found)) for each, found in shown)
+            yield Section(f"By {name}", (name, *FILES), rows, note)
+    if entity.loads:
+        note = f"The last {LAST} of {len(entity.loads)}." if len(entity.loads) > LAST else ""
+        loads = tuple((load.path, *_files(figures_of([load]))[1:]) for load in entity.loads[-LAST:])
+        yield Section("By file", ("file", *FILES[1:]), loads, note)
 
 
 def moment(at: datetime | None) -> str:
@@ -111,6 +138,22 @@ def _loading(found: Figures) -> Cells:
     )
 
 
+def _files(found: FileFigures) -> Cells:
+    return (
+        *(number(found.files), number(found.bytes / MB, 1), number(found.lines)),
+        *(number(found.rows_inserted), number(found.rows_updated), number(found.rows_unchanged)),
+        *(number(found.rejected), number(found.duplicates)),
+        *(number(found.seconds, 1), number(found.lines_per_second)),
+    )
+
+
+def _list(found: ListReport) -> Cells:
+    return (
+        *(found.title, number(found.reads), number(found.records), number(found.pages)),
+        *(number(found.files), number(found.bytes / MB, 1), moment(found.last_read_at)),
+    )
+
+
 def _sparse(found: Figures) -> Cells:
     return (
         *(number(found.sparse_detections), number(found.queries_saved)),
@@ -121,4 +164,8 @@ def _sparse(found: Figures) -> Cells:
 def _against(found: Comparison) -> Cells:
     ratios = (found.speed_ratio, found.load_speed_ratio, found.memory_ratio)
     saved = (found.queries_saved, found.files_saved, found.copies_saved)
-    return (*(NOTHING if ratio is None else f"{ratio:.2f}x" for ratio in ratios), *(number(each) for each in saved))
+    return (*map(_ratio, ratios), *(number(each) for each in saved))
+
+
+def _ratio(ratio: float | None) -> str:
+    return NOTHING if ratio is None else f"{ratio:.2f}x"

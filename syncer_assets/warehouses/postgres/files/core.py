@@ -126,6 +126,20 @@ def load(sessions: Sessions, spec: FileSpec, core_spec: CoreSpec, *, full: bool,
     return report
 
 
+def try_out(connection: psycopg.Connection, spec: FileSpec, core_spec: CoreSpec) -> None:
+    """A load of no documents, in the caller's transaction: what the declaration asks for is there, or can be made.
+
+    Raises what `load` raises."""
+    core = Core(connection, spec, core_spec)
+    _prepare(core)
+    columns = core_stage.stage(connection, spec, core_spec, sql.SQL("false"))
+    oid = catalog.table_oid(connection, core_spec.target)
+    if oid is None:
+        _shape(core, columns)
+    else:
+        _missing(core, oid, columns)
+
+
 def _prepare(core: Core) -> None:
     names.check_target(core.core.target)
     with core.connection.transaction():
@@ -172,8 +186,8 @@ def _window(since: datetime | None) -> sql.Composable:
 
 def _shape(core: Core, columns: dict[str, str]) -> bool:
     """Make the table, or add columns to it; whether it is new. Raises SchemaChanged for a column of another type."""
-    connection, target = core.connection, core.core.target
-    oid = catalog.table_oid(connection, target)
+    connection = core.connection
+    oid = catalog.table_oid(connection, core.core.target)
     typed = {name: sql.SQL("{} {}").format(names.column(name), sql.SQL(kind)) for name, kind in columns.items()}  # type: ignore[arg-type]  # the catalogue's spelling
     if oid is None:
         body = [
@@ -183,17 +197,22 @@ def _shape(core: Core, columns: dict[str, str]) -> bool:
         ]
         connection.execute(core.sql("CREATE TABLE {core} ({body})", body=sql.Composed(body).join(", ")))
         return True
-    present = {column.name: column.type for column in catalog.columns(connection, oid)}
+    for name in _missing(core, oid, columns):
+        connection.execute(core.sql("ALTER TABLE {core} ADD COLUMN {typed}", typed=typed[name]))
+    return False
+
+
+def _missing(core: Core, oid: int, columns: dict[str, str]) -> list[str]:
+    """The columns that the table has not. Raises SchemaChanged for one of another type."""
+    present = {column.name: column.type for column in catalog.columns(core.connection, oid)}
     for name, kind in columns.items():
-        if name not in present:
-            connection.execute(core.sql("ALTER TABLE {core} ADD COLUMN {typed}", typed=typed[name]))
-        elif present[name] != kind:
+        if present.get(name, kind) != kind:
             raise SchemaChanged(
                 f"column {name!r} is {present[name]} in the table and {kind} by its declaration",
-                table=target.name,
+                table=core.core.target.name,
                 fix="change one of the two, or drop the table: it is made anew from the raw one",
             )
-    return False
+    return [name for name in columns if name not in present]
 
 
 def _write(

@@ -1,5 +1,6 @@
 """A load of some files from beginning to end: stage, then ONE transaction; the ledger decides what was committed."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -29,12 +30,12 @@ SEEN_SQL = "SELECT path, etag FROM _syncer.files WHERE target_name = $1 AND path
 
 RECORD_SQL = """
 INSERT INTO _syncer.files (target_name, path, partition_key, size, etag, modified, lines, loaded, rejected, duplicates,
-    inserted, updated, unchanged, deleted_at, run_id, loaded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    inserted, updated, unchanged, seconds, deleted_at, run_id, loaded_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (target_name, path) DO UPDATE SET partition_key = excluded.partition_key, size = excluded.size,
     etag = excluded.etag, modified = excluded.modified, lines = excluded.lines, loaded = excluded.loaded,
     rejected = excluded.rejected, duplicates = excluded.duplicates, inserted = excluded.inserted,
-    updated = excluded.updated, unchanged = excluded.unchanged, reload = false,
+    updated = excluded.updated, unchanged = excluded.unchanged, seconds = excluded.seconds, reload = false,
     deleted_at = coalesce(excluded.deleted_at, files.deleted_at), run_id = excluded.run_id,
     loaded_at = excluded.loaded_at
 """
@@ -53,19 +54,21 @@ NOT_REFUSED_SQL = "DELETE FROM _syncer.refused_files WHERE target_name = $1 AND 
 def load(sessions: Sessions, plan: FilePlan) -> FilesLoaded:
     """Load the plan's files. Those that are refused leave the others; raises what `FileWarehouse.load` says."""
     target = plan.spec.target.name
-    connection = sessions.open()
+    started, connection = time.monotonic(), sessions.open()
     try:
         with sessions.errors("load", target):
             staged = stage.stage(connection, plan)
             plan.emit("files staged", table=target, files=len(plan.files), rows=sum(staged.rows.values()))
-            merged = _transact(sessions, connection, plan, staged)
+            merged = _transact(sessions, connection, plan, staged, started)
     finally:
         connection.close()
     plan.emit("files committed", table=target, files=len(merged.counts), refused=len(staged.refused))
     return FilesLoaded(merged.counts, staged.refused, sum(merged.deleted.values()), staged.copies)
 
 
-def _transact(sessions: Sessions, connection: psycopg.Connection, plan: FilePlan, staged: Staged) -> Merged:
+def _transact(
+    sessions: Sessions, connection: psycopg.Connection, plan: FilePlan, staged: Staged, started: float
+) -> Merged:
     target = plan.spec.target.name
     with transaction(connection, "READ COMMITTED"):
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_PATIENCE)))
@@ -79,7 +82,7 @@ def _transact(sessions: Sessions, connection: psycopg.Connection, plan: FilePlan
         merged = Merge(connection, plan.spec, files, replaced, staged.rows).run(plan.run_id, row[0])
         for path, counts in merged.counts.items():
             counts.lines, counts.rejected = staged.lines[path], staged.rejected[path]
-        _record(connection, plan, files, merged, row[0])
+        _record(connection, plan, files, merged, row[0], time.monotonic() - started)
         _keep_rejects(connection, plan, files)
         _keep_refused(connection, plan, files, staged)
         with sessions.errors("commit", target):
@@ -88,8 +91,14 @@ def _transact(sessions: Sessions, connection: psycopg.Connection, plan: FilePlan
 
 
 def _record(
-    connection: psycopg.Connection, plan: FilePlan, files: Sequence[SourceFile], merged: Merged, stamp: datetime
+    connection: psycopg.Connection,
+    plan: FilePlan,
+    files: Sequence[SourceFile],
+    merged: Merged,
+    stamp: datetime,
+    seconds: float,
 ) -> None:
+    size = sum(file.size for file in plan.files)
     rows = []
     for file in files:
         counts = merged.counts[file.path]
@@ -97,7 +106,7 @@ def _record(
             (
                 *(plan.spec.target.name, file.path, plan.spec.partition(file.path) or "", file.size, file.etag),
                 *(file.modified, counts.lines, counts.loaded, counts.rejected, counts.duplicates),
-                *(counts.inserted, counts.updated, counts.unchanged),
+                *(counts.inserted, counts.updated, counts.unchanged, seconds * file.size / size if size else 0.0),
                 *(stamp if merged.deleted.get(file.path) else None, plan.run_id, stamp),
             )
         )

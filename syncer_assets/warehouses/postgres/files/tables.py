@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 
 from ....model.errors import ConfigError, IdentityChanged
-from ....model.files import FileSpec, LoadedFile, RefusedFile, beside
+from ....model.files import CoreMark, FileLoad, FileSpec, LoadedFile, RefusedFile, beside
 from ....model.table import Target
 from .. import catalog, ledger, names
 
@@ -41,6 +41,18 @@ SELECT path, etag, modified, lines, loaded, rejected, duplicates, inserted, upda
 FROM _syncer.files WHERE target_name = $1
 """
 
+HISTORY_SQL = """
+SELECT path, partition_key, size, lines, inserted, updated, unchanged, rejected, duplicates, {seconds}, loaded_at
+FROM _syncer.files WHERE target_name = $1 ORDER BY loaded_at, path
+"""
+TELLS_SECONDS_SQL = """
+SELECT FROM pg_attribute WHERE attrelid = to_regclass('_syncer.files') AND attname = 'seconds' AND NOT attisdropped
+"""
+MARK_SQL = """
+SELECT (SELECT updated_at FROM _syncer.targets WHERE target_name = $1), upto, loaded_at
+FROM _syncer.cores WHERE target_name = $2
+"""
+
 
 def prepare(connection: psycopg.Connection, spec: FileSpec) -> None:
     """Make what is missing. Raises IdentityChanged, or ConfigError for an older server than 16.
@@ -57,7 +69,7 @@ def prepare(connection: psycopg.Connection, spec: FileSpec) -> None:
             catalog.create_schema(connection, schema)
         if not _exists(connection, "targets"):
             connection.execute(ledger.TABLES_SQL.encode())
-        if not _exists(connection, "cores"):
+        if not (_exists(connection, "cores") and _tells_seconds(connection)):
             connection.execute(TABLES_SQL.encode())
         _check_identity(connection, target)
         if not all(catalog.table_oid(connection, table) for table in (target, spec.rejects)):
@@ -99,6 +111,23 @@ def refused(connection: psycopg.Connection, target: Target) -> dict[str, Refused
     return {row[0]: RefusedFile(*row) for row in rows}
 
 
+def history(connection: psycopg.Connection, target: Target) -> list[FileLoad]:
+    """The last load of each file, oldest first."""
+    if not _exists(connection, "files"):
+        return []
+    seconds = "seconds" if _tells_seconds(connection) else "NULL::float8"
+    rows = connection.execute(HISTORY_SQL.format(seconds=seconds).encode(), (target.name,))
+    return [FileLoad(*row) for row in rows]
+
+
+def core_mark(connection: psycopg.Connection, target: Target, core: Target) -> CoreMark | None:
+    """How far a core table is."""
+    if not _exists(connection, "cores"):
+        return None
+    row = connection.execute(MARK_SQL, (target.name, core.name)).fetchone()
+    return CoreMark(*row) if row else None
+
+
 def id_type(spec: FileSpec) -> sql.SQL:
     """The type of the raw table's key."""
     return sql.SQL('text COLLATE "C"' if spec.id.type == "text" else spec.id.type)
@@ -120,6 +149,11 @@ def _raw(spec: FileSpec) -> sql.Composed:
 
 def _exists(connection: psycopg.Connection, table: str) -> bool:
     return connection.execute("SELECT to_regclass($1) IS NOT NULL", (f"_syncer.{table}",)).fetchone() == (True,)
+
+
+def _tells_seconds(connection: psycopg.Connection) -> bool:
+    """Not the ledger of an earlier release."""
+    return connection.execute(TELLS_SECONDS_SQL).fetchone() is not None
 
 
 def _is_loaded(connection: psycopg.Connection, target: Target) -> bool:

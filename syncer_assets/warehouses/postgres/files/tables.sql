@@ -45,3 +45,5 @@ CREATE TABLE IF NOT EXISTS _syncer.cores (
     run_id      text NOT NULL,
     loaded_at   timestamptz NOT NULL DEFAULT now()
 );
+-- the file's share, by its size, of the seconds that its load took
+ALTER TABLE _syncer.files ADD COLUMN IF NOT EXISTS seconds double precision;

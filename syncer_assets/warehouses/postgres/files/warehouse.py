@@ -5,12 +5,13 @@ from typing import TypeVar
 
 import psycopg
 
-from ....model.files import CoreReport, CoreSpec, FileSpec, LoadedFile, RefusedFile
-from ....model.report import Emit
+from ....model.files import CoreMark, CoreReport, CoreSpec, FileLoad, FileSpec, LoadedFile, RefusedFile
+from ....model.report import CheckResult, Emit
 from ....model.table import Target
 from ...files import FilePlan, FilesLoaded
 from ..session import Sessions
 from . import core, tables
+from .doctor import examine
 from .load import load
 
 T = TypeVar("T")
@@ -37,6 +38,15 @@ class PostgresFiles:
 
     def refused(self, target: Target) -> dict[str, RefusedFile]:
         return self._ask(target, lambda connection: tables.refused(connection, target))
+
+    def history(self, target: Target) -> list[FileLoad]:
+        return self._ask(target, lambda connection: tables.history(connection, target))
+
+    def core_mark(self, target: Target, core: Target) -> CoreMark | None:
+        return self._ask(target, lambda connection: tables.core_mark(connection, target, core))
+
+    def examine(self, spec: FileSpec) -> list[CheckResult]:
+        return examine(self._sessions, spec)
 
     def load(self, plan: FilePlan) -> FilesLoaded:
         return load(self._sessions, plan)
