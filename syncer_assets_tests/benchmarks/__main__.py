@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import files, hops, keyed, promises, reconcile, refresh
+from . import files, hops, keyed, load, promises, reconcile, refresh
 from .contest import Bench, Outcome, hold
 from .data import fill_mariadb, fill_postgres, fill_sparse, first_rows, generate
 from .measure import RunFailed
@@ -43,6 +43,9 @@ ROWS = {
         files.files_memory,
         files.raw_to_core,
         keyed.keyed_update,
+        load.scale_out,
+        load.load_many,
+        load.load_soak,
     )
 }
 LARGER = 6

@@ -1,11 +1,14 @@
 """Gzipped JSON lines for the bench: members as an API of a gym chain gives them, about 500 bytes each."""
 
+import base64
 import gzip
 import json
 import random
+import zlib
 from pathlib import Path
 
 SEED = 7
+RANDOM_BYTES, NOTE_BYTES, BLOCK = 3_000_000, 900, 1_000
 
 
 def write_members(folder: Path, files: int, documents: int, *, first: int = 0) -> int:
@@ -18,6 +21,27 @@ def write_members(folder: Path, files: int, documents: int, *, first: int = 0) -
         (folder / f"part-{first:09d}-{number:05d}.jsonl.gz").write_bytes(gzip.compress(content, 6))
         total += len(content)
     return total
+
+
+def write_large(file: Path, packed_bytes: int) -> int:
+    """Write documents of about a kB into one gzip of so many bytes; how many there are.
+
+    Their notes are random text, of which packing leaves three quarters, and by its quickest way."""
+    chance, documents, written = random.Random(SEED), 0, 0
+    text = base64.b64encode(chance.randbytes(RANDOM_BYTES)).decode()
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16, strategy=zlib.Z_HUFFMAN_ONLY)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as packed:
+        while written < packed_bytes:
+            places = [chance.randrange(len(text) - NOTE_BYTES) for _ in range(BLOCK)]
+            content = "".join(
+                f'{{"id": {documents + i}, "status": "active", "note": "{text[at : at + NOTE_BYTES]}"}}\n'
+                for i, at in enumerate(places)
+            )
+            written += packed.write(packer.compress(content.encode()))
+            documents += BLOCK
+        packed.write(packer.flush())
+    return documents
 
 
 def member(number: int, chance: random.Random) -> dict[str, object]:

@@ -17,7 +17,7 @@ import psutil
 from .servers import Servers
 
 SAMPLE_SECONDS = 0.02
-LIMIT_SECONDS = 900
+LIMIT_SECONDS = 1800
 
 
 class RunFailed(RuntimeError):

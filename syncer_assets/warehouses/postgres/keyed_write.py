@@ -25,6 +25,11 @@ FENCE_SQL = """
 SELECT 1 FROM _syncer.batch_cycles WHERE target_name = $1 AND job = $2 AND partition_key = $3 AND epoch = $4 FOR SHARE
 """
 
+STAGE_SQL = "CREATE TEMP TABLE _syncer_batch ({definitions})"
+TRUNCATE_SQL = "TRUNCATE {stage}"
+COPY_SQL = "COPY {stage} ({columns}) FROM STDIN (FORMAT binary)"
+ANALYZE_SQL = "ANALYZE {stage} ({key})"
+
 DUPLICATES_SQL = """
 SELECT count(*) FROM (SELECT FROM {stage} s WHERE {filled} GROUP BY {key} HAVING count(*) > 1) d
 """
@@ -66,10 +71,52 @@ class Destination:
     @cached_property
     def wires(self) -> tuple[encode.Wire, ...]:
         """How each column travels: a whole number that comes as a decimal goes as what the table has."""
-        return tuple(encode.wire(name, self.arrow(name), self.types[name]) for name in self.columns.targets)
+        return tuple(
+            encode.wire(name, kind, self.types[name])
+            for name, kind in zip(self.columns.targets, self.kinds, strict=True)
+        )
 
-    def arrow(self, name: str) -> str:
-        """The Arrow type by which a column is staged."""
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The Arrow type by which each column is staged."""
+        return tuple(map(self._kind, self.columns.targets))
+
+    @cached_property
+    def statements(self) -> Mapping[str, bytes]:
+        """A batch's statements by their constants above: to compose them anew would take as long as a small batch."""
+        parts: dict[str, sql.Composable] = {
+            "table": names.table(self.target),
+            "stage": STAGE,
+            "staged": self._staged,
+            "definitions": sql.SQL(", ").join(
+                sql.SQL("{} {}").format(names.column(way.name), spelt(way.type)) for way in self.wires
+            ),
+            "columns": names.columns(self.columns.targets),
+            "key": names.columns(self.columns.key),
+            "filled": sql.SQL(" AND ").join(
+                sql.SQL("{} IS NOT NULL").format(names.column(key)) for key in self.columns.key
+            ),
+            "same_key": names.equal(self.columns.key, "s", "t"),
+            "assignments": sql.SQL(", ").join(
+                sql.SQL("{0} = s.{0}").format(names.column(name)) for name in self.columns.data
+            ),
+            "changed": _differs(self.columns.data),
+        }
+        known = (STAGE_SQL, TRUNCATE_SQL, COPY_SQL, ANALYZE_SQL, DUPLICATES_SQL, UPDATE_SQL, LEFT_SQL)
+        return {query: sql.SQL(query).format(**parts).as_bytes(None) for query in known}
+
+    @property
+    def _staged(self) -> sql.Composed:
+        """The staged rows in the target's types, and the place of each."""
+        shown = [
+            sql.SQL("{0}::{1} AS {0}").format(names.column(way.name), spelt(way.target))
+            if way.cast
+            else names.column(way.name)
+            for way in self.wires
+        ]
+        return sql.SQL("(SELECT {}, ctid AS place FROM {})").format(sql.SQL(", ").join(shown), STAGE)
+
+    def _kind(self, name: str) -> str:
         column = self.columns.columns[name]
         kind = types.parse(self.types[name])
         whole = column.type.startswith("decimal") and column.type.endswith(", 0)")
@@ -109,15 +156,12 @@ class PostgresKeyedWriter:
 
     def _stage(self, batch: Batch, rows: Iterator[pa.RecordBatch]) -> int:
         connection = self._session
-        connection.execute(sql.SQL("TRUNCATE {}").format(STAGE))
+        connection.execute(self._sql(TRUNCATE_SQL))
         encoder = encode.encoder(self._to.wires)
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-            STAGE, names.columns(self._to.columns.targets)
-        )
         fetched = 0
         try:
             with connection.cursor() as cursor:
-                with cursor.copy(statement) as copy:
+                with cursor.copy(self._sql(COPY_SQL)) as copy:
                     copy.write(encoder.write_header())
                     for part in rows:
                         fetched += part.num_rows
@@ -133,15 +177,15 @@ class PostgresKeyedWriter:
                 table=self._to.target.name,
                 partition=self._partition,
             )
-        connection.execute(sql.SQL("ANALYZE {} ({})").format(STAGE, names.columns(self._to.columns.key)))
+        connection.execute(self._sql(ANALYZE_SQL))
         return fetched
 
     def _converted(self, part: pa.RecordBatch) -> pa.RecordBatch:
         arrays = []
-        for number, way in enumerate(self._to.wires):
+        for number, (way, kind) in enumerate(zip(self._to.wires, self._to.kinds, strict=True)):
             array = part.column(number)
             try:
-                if self._to.arrow(way.name) == "int64" and pa.types.is_decimal(array.type):
+                if kind == "int64" and pa.types.is_decimal(array.type):
                     array = array.cast(pa.int64())
                 arrays.append(way.convert(array))
             except (pa.ArrowException, ValueError):  # their texts hold values
@@ -236,46 +280,20 @@ class PostgresKeyedWriter:
             self._connection = self._sessions.open()
             with self._sessions.errors("load", self._to.target.name, self._partition):
                 self._connection.execute("SET default_statistics_target = 10")  # of the staged keys: a count is enough
-                self._connection.execute(self._sql("CREATE TEMP TABLE _syncer_batch ({definitions})"))
+                self._connection.execute(self._sql(STAGE_SQL))
         return self._connection
 
     @property
     def _place(self) -> tuple[str, str, str]:
         return self._to.target.name, self._job, self._partition
 
-    def _sql(self, query: str) -> sql.Composed:
-        to = self._to
-        return sql.SQL(query).format(  # type: ignore[arg-type]  # the constants above
-            table=names.table(to.target),
-            stage=STAGE,
-            staged=self._staged,
-            definitions=sql.SQL(", ").join(
-                sql.SQL("{} {}").format(names.column(way.name), spelt(way.type)) for way in to.wires
-            ),
-            key=names.columns(to.columns.key),
-            filled=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(names.column(k)) for k in to.columns.key),
-            same_key=names.equal(to.columns.key, "s", "t"),
-            assignments=sql.SQL(", ").join(
-                sql.SQL("{0} = s.{0}").format(names.column(name)) for name in to.columns.data
-            ),
-            changed=_differs(to.columns.data),
-        )
-
-    @property
-    def _staged(self) -> sql.Composed:
-        """The staged rows in the target's types, and the place of each."""
-        shown = [
-            sql.SQL("{0}::{1} AS {0}").format(names.column(way.name), spelt(way.target))
-            if way.cast
-            else names.column(way.name)
-            for way in self._to.wires
-        ]
-        return sql.SQL("(SELECT {}, ctid AS place FROM {})").format(sql.SQL(", ").join(shown), STAGE)
+    def _sql(self, query: str) -> bytes:
+        return self._to.statements[query]
 
 
-def connection_row(connection: psycopg.Connection, query: str | sql.Composed, values: tuple) -> tuple | None:
+def connection_row(connection: psycopg.Connection, query: str | bytes, values: tuple) -> tuple | None:
     """The first row of an answer."""
-    return connection.execute(query.encode() if isinstance(query, str) else query, values).fetchone()
+    return connection.execute(query if isinstance(query, bytes) else query.encode(), values).fetchone()
 
 
 def _differs(data: tuple[str, ...]) -> sql.Composed:

@@ -23,8 +23,8 @@ from .session import is_conflict, transaction
 
 TABLES_SQL = (files("syncer_assets.warehouses.redshift") / "ledger.sql").read_text(encoding="utf-8")
 
-THERE_ALREADY = ("42P06", "42P07", "23505")
-"""Two sessions made the same schema or table: IF NOT EXISTS looks, and does not lock."""
+THERE_ALREADY = ("42P06", "42P07", "42710", "23505")
+"""Two sessions made the same schema or table (or its row type): IF NOT EXISTS looks, and does not lock."""
 
 RECORD_SQL = """
 INSERT INTO _syncer.loads (target_name, partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted,

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import conninfo
 
 from ...drivers import postgres
+from ...model.codes.redshift import CODES, CONFLICT
 from ...model.errors import AssertionFailed, DbError, Phase
 
 SETTINGS = {
@@ -18,9 +19,6 @@ SETTINGS = {
 """`enable_case_sensitive_identifier`: without it even quoted names are folded to lower case."""
 LABEL_MOST = 300
 """Characters of a query's label that Redshift keeps (320), less a few."""
-
-CONFLICT = re.compile(r"\b1023\b|[Ss]eriali[sz]able isolation violation")
-"""ERROR 1023: another transaction wrote what this one read. It comes as SQLSTATE XX000, in text (RELIABILITY 2)."""
 
 
 class Sessions:
@@ -72,8 +70,8 @@ def commit(connection: psycopg.Connection) -> None:
 
 
 def is_conflict(error: psycopg.Error) -> bool:
-    """Whether another transaction was in the way."""
-    return error.sqlstate in ("40001", "40P01") or bool(CONFLICT.search(error.diag.message_primary or ""))
+    """Whether another transaction was in the way: ERROR 1023 comes as SQLSTATE XX000, in text."""
+    return error.sqlstate in postgres.ROLLED_BACK or bool(re.search(CONFLICT, error.diag.message_primary or ""))
 
 
 def _with_encoding(dsn: str) -> str:
@@ -86,25 +84,10 @@ def _with_encoding(dsn: str) -> str:
 def _translated(
     error: psycopg.Error, phase: Phase, *, who: str, dsn: str, table: str | None, partition: str | None
 ) -> DbError:
+    told = postgres.translate(error, phase, who=who, dsn=dsn, table=table, partition=partition, codes=CODES)
+    message, code, kind = told.message, told.code, type(told)
     if is_conflict(error):
-        return DbError(
-            f"{who}: another transaction wrote the same tables (1023)",
-            code="1023",
-            phase=phase,
-            retryable=True,
-            table=table,
-            partition=partition,
-        )
-    told = postgres.translate(error, phase, who=who, dsn=dsn, table=table, partition=partition)
-    if error.sqlstate and error.sqlstate[:2] in ("XX", "22", "23", "42"):
-        hidden = re.sub(r"'[^']*'", "'..'", re.sub(r"(?i)(value:?\s+)\S+", r"\1..", told.message))
-        return type(told)(
-            hidden,
-            code=told.code,
-            phase=phase,
-            retryable=told.retryable,
-            table=table,
-            partition=partition,
-            fix=told.fix,
-        )
-    return told
+        message, code, kind = f"{who}: another transaction wrote the same tables (1023)", "1023", DbError
+    elif error.sqlstate and error.sqlstate[:2] in ("XX", "22", "23", "42"):
+        message = re.sub(r"'[^']*'", "'..'", re.sub(r"(?i)(value:?\s+)\S+", r"\1..", message))
+    return kind(message, code=code, phase=phase, failure=told.failure, table=table, partition=partition, fix=told.fix)

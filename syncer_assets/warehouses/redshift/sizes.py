@@ -9,6 +9,7 @@ from ...model.sizing import SizeRules
 from ..sizing import Sizer
 from ..sizing.book import Book, Statements
 from ..sizing.redshift import ServerlessCapacity
+from .ledger import THERE_ALREADY
 from .session import Sessions, commit, transaction
 
 TABLE_SQL = """
@@ -49,8 +50,12 @@ def sizer(sessions: Sessions, rules: SizeRules, workgroup: str, region: str | No
 
     def prepare() -> None:
         with _opened(sessions) as connection:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS _syncer")
-            connection.execute(TABLE_SQL.encode())
+            for statement in ("CREATE SCHEMA IF NOT EXISTS _syncer", TABLE_SQL):
+                try:
+                    connection.execute(statement.encode())
+                except psycopg.Error as error:  # another load made it meanwhile
+                    if error.sqlstate not in THERE_ALREADY:
+                        raise
 
     return Sizer(rules, ServerlessCapacity(workgroup, region), Book(workgroup, transact, prepare))
 

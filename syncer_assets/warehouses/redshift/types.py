@@ -78,8 +78,8 @@ class Wire:
 
 def target_type(column: Column, engine: str, table: str | None = None) -> str:
     """The type of a manifest's column as Redshift's catalogue spells it. Raises SchemaChanged where it has none."""
-    if column.transform == "hash":
-        return "character varying(256)"
+    if column.hidden:
+        return "character varying(256)" if str(column.transform).startswith("hash") else LONGEST_TEXT
     if column.type in ("string", "large_string") and column.portable:
         spelt = _spelt(column.source_type, engine)
         if spelt:

@@ -3,12 +3,15 @@
 import time
 from typing import Any
 
+from ...model.codes.objects import CODES
 from ...model.errors import ConfigError, DbError
 from ...model.sizing import Size
 
 WAIT_SECONDS = 1800.0
 POLL_SECONDS = 5.0
 LEAST_RPU = 4
+ATTEMPTS = 8
+"""Of one request by botocore, which repeats what is throttled or lost; what it gives up is tried once more."""
 
 
 class ServerlessCapacity:
@@ -54,18 +57,20 @@ class ServerlessCapacity:
                 raise DbError(
                     f"workgroup {self._workgroup} was still {found['status']} after {WAIT_SECONDS:.0f} s",
                     phase="connect",
-                    retryable=True,
+                    failure="once",
                 )
             time.sleep(self._poll)
         return found
 
     def _call(self, operation: str, **arguments: object) -> dict[str, Any]:
         import boto3
+        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             if self._client is None:
-                self._client = boto3.client("redshift-serverless", region_name=self._region)
+                config = Config(retries={"mode": "standard", "total_max_attempts": ATTEMPTS})
+                self._client = boto3.client("redshift-serverless", region_name=self._region, config=config)
             return getattr(self._client, operation)(**arguments)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "ClientError")
@@ -73,14 +78,15 @@ class ServerlessCapacity:
                 f"workgroup {self._workgroup}: {operation} was refused",
                 code=code,
                 phase="connect",
-                retryable=code in ("ThrottlingException", "ConflictException", "InternalServerException"),
-                fix="grant redshift-serverless:GetWorkgroup and UpdateWorkgroup to the role that loads",
+                failure="never" if CODES.failure(code) == "never" else "once",
+                fix=CODES.fix(code)
+                or "grant redshift-serverless:GetWorkgroup and UpdateWorkgroup to the role that loads",
             ) from None
         except BotoCoreError as error:
             raise DbError(
                 f"workgroup {self._workgroup}: {operation} failed ({type(error).__name__})",
                 phase="connect",
-                retryable=True,
+                failure="once",
                 fix="check region and credentials in the environment",
             ) from None
 

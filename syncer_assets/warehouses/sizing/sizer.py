@@ -70,6 +70,11 @@ class Sizer:
             finally:
                 self._leave(holder, usage, emit)
 
+    def look(self) -> Size:
+        """The size of now; what sizing needs is tried on the way, and nothing resized. Raises DbError."""
+        with self._book.locked():
+            return self._adapter.current()
+
     def restore(self, run_id: str | None, emit: Emit) -> bool:
         """Count out the holders of a run that ended, and those that are silent; whether nobody holds a size now."""
         with self._book.locked() as page:

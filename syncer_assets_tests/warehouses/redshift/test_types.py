@@ -1,6 +1,7 @@
-"""Every type of the lake arrives as it was, or its column is named."""
+"""Every type of the lake arrives as it was, or its column is named; on a real Redshift too, where there is one."""
 
 import datetime
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,11 +10,20 @@ import pytest
 from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import DbError, SchemaChanged
 from syncer_assets.warehouses.redshift import types
+from syncer_assets_tests.warehouses.contract import on_real_redshift, on_redshift
 from syncer_assets_tests.warehouses.contract.under_test import ORDERS, Loads
 
 ID = ORDERS[0]
 UTC = datetime.UTC
 NOON = datetime.datetime(2026, 2, 28, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(params=["redshift", "real_redshift"])
+def everywhere(request: pytest.FixtureRequest) -> Iterator[Loads]:
+    with (on_redshift if request.param == "redshift" else on_real_redshift).opened(request) as opened:
+        warehouse = opened.open()
+        yield Loads(opened, warehouse)
+        warehouse.close()
 
 
 @pytest.mark.parametrize(
@@ -45,13 +55,13 @@ NOON = datetime.datetime(2026, 2, 28, 12, 0, 0, 123456, tzinfo=UTC)
     ],
     ids=lambda value: value.type if isinstance(value, Column) else "",
 )
-def test_a_value_arrives_as_it_was(orders: Loads, column: Column, type_name: str, value: Any) -> None:
+def test_a_value_arrives_as_it_was(everywhere: Loads, column: Column, type_name: str, value: Any) -> None:
     assert types.target_type(column, "postgres") == type_name
-    orders.columns = (ID, column)
+    everywhere.columns = (ID, column)
     given = Decimal(value) if column.type.startswith("decimal") else value
-    orders.load([(1, given), (2, None)])
-    assert orders.rows("id", "v") == [(1, value), (2, None)]
-    assert orders.load([(1, given), (2, None)]).rows_unchanged == 2
+    everywhere.load([(1, given), (2, None)])
+    assert everywhere.rows("id", "v") == [(1, value), (2, None)]
+    assert everywhere.load([(1, given), (2, None)]).rows_unchanged == 2
 
 
 def test_json_becomes_super(orders: Loads) -> None:

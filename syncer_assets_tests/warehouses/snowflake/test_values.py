@@ -1,5 +1,9 @@
-"""Values arrive as they were, or stop the load; and their checksums are those of PostgreSQL for the same rows."""
+"""Values arrive as they were, or stop the load; and their checksums are those of PostgreSQL for the same rows.
 
+The double proves little of this: the same tests run against a real Snowflake where the environment names one.
+"""
+
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -13,7 +17,8 @@ from syncer_assets.model.errors import SchemaChanged
 from syncer_assets.model.keys import Buckets
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets_tests.servers import Database
-from syncer_assets_tests.warehouses.contract.under_test import Extraction, Loads
+from syncer_assets_tests.warehouses.contract import on_real_snowflake, on_snowflake
+from syncer_assets_tests.warehouses.contract.under_test import Extraction, Loads, WarehouseUnderTest
 
 ID = Column("id", "int64", "bigint", nullable=False)
 COMPARED = (
@@ -49,6 +54,13 @@ ROWS: list[tuple[Any, ...]] = [
     ),
     (3, *[None] * 12),
 ]
+
+
+@pytest.fixture(params=["snowflake", "real_snowflake"])
+def under_test(request: pytest.FixtureRequest) -> Iterator[WarehouseUnderTest]:
+    place = on_snowflake if request.param == "snowflake" else on_real_snowflake
+    with place.opened(request) as opened:
+        yield opened
 
 
 def test_values_are_what_they_were(orders: Loads) -> None:
