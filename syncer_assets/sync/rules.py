@@ -5,20 +5,26 @@ from difflib import get_close_matches
 
 from ..model.columns import Column
 from ..model.errors import ConfigError
+from ..model.manifest import Manifest
 from ..model.marks import TIME_KINDS, CursorColumn, CursorKind
 from ..model.table import TableSpec
 from ..sources.base import SourceColumn, TableFacts
+from .condition import condition
+from .mask import transform
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A table that can be synced: the columns of the lake, those to read (order columns too), and the read order."""
+    """A table that can be synced: the columns of the lake, those to read (order columns too), and the read order.
+
+    `where` is the condition on its rows in the source's SQL."""
 
     key: tuple[str, ...]
     order: tuple[CursorColumn, ...]
     columns: tuple[Column, ...]
     read: tuple[SourceColumn, ...]
     with_ties: bool
+    where: str | None = None
 
     @property
     def cursor(self) -> CursorColumn | None:
@@ -41,6 +47,8 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
         ("columns.include", spec.columns.include),
         ("columns.exclude", spec.columns.exclude),
         ("columns.hash", spec.columns.hash),
+        ("columns.truncate", [name for name, _ in spec.columns.truncate]),
+        ("columns.mask", [name for name, _ in spec.columns.mask]),
         ("allow_lossy", spec.allow_lossy),
         ("partitions.column", (spec.partitions.column,) if spec.partitions.column else ()),
     ):
@@ -48,6 +56,8 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
             _known(spec, facts, field, name)
     for name in spec.allow_lossy:
         _can_lose(spec, _found(facts, name), key)
+    for name in spec.columns.shortened:
+        _can_be_shortened(spec, _found(facts, name), key)
     _load_fits(spec, key)
     chosen = _chosen(spec, facts)
     order = tuple(_cursor_column(spec, facts, name) for name in spec.cursor) + tuple(
@@ -69,7 +79,31 @@ def resolve(spec: TableSpec, facts: TableFacts) -> Resolved:
         columns=tuple(_lake_column(spec, column) for column in chosen),
         read=chosen + extra,
         with_ties=bool(spec.cursor) and not key,
+        where=condition(spec, facts),
     )
+
+
+def check_same_rules(head: Manifest | None, columns: tuple[Column, ...]) -> None:
+    """A rule of `columns` that changed leaves the rows that were read before as they were: refused without `full`.
+
+    Raises ConfigError. Manifests of before keys had a fingerprint say only `hash`."""
+    before = {column.name: column for column in head.columns} if head else {}
+    for column in columns:
+        earlier = before.get(column.name, column)
+        known_key = "hash" not in (earlier.transform, column.transform)
+        changed = earlier.transform != column.transform if known_key else earlier.hidden != column.hidden
+        if head and changed and (earlier.hidden or column.hidden):
+            raise ConfigError(
+                f"the column {column.name!r} was written {_in_words(earlier)}, and is to be written"
+                f" {_in_words(column)} from now on: rows of both kinds would lie side by side",
+                table=head.table,
+                partition=head.partition,
+                fix="restore the rule or its key, or read the table anew with `syncer run --full`",
+            )
+
+
+def _in_words(column: Column) -> str:
+    return f"by the rule `{column.transform}`" if column.hidden else "as it is"
 
 
 def _known(spec: TableSpec, facts: TableFacts, field: str, name: str) -> None:
@@ -95,6 +129,23 @@ def _can_lose(spec: TableSpec, column: SourceColumn, key: tuple[str, ...]) -> No
             f"`allow_lossy` names {column.column.name!r}, by which rows are told apart or found: two could become one",
             table=spec.table,
             fix="correct the values at the source, or choose another key or cursor",
+        )
+
+
+def _can_be_shortened(spec: TableSpec, column: SourceColumn, key: tuple[str, ...]) -> None:
+    name, kind = column.column.name, column.column.source_type
+    field = "truncate" if name in dict(spec.columns.truncate) else "mask"
+    if name in (*key, *spec.cursor, spec.partitions.column):
+        raise ConfigError(
+            f"`columns.{field}` names {name!r}, by which rows are told apart or found: two could become one",
+            table=spec.table,
+            fix="use `columns.hash` for it, or choose another key or cursor",
+        )
+    if column.column.type != "string" or column.as_text:
+        raise ConfigError(
+            f"`columns.{field}` names the column {name!r} of type {kind}, and only text can be shortened",
+            table=spec.table,
+            fix="use `columns.hash` or `columns.exclude` for it",
         )
 
 
@@ -194,9 +245,10 @@ def _read(spec: TableSpec, column: SourceColumn) -> SourceColumn:
 
 
 def _lake_column(spec: TableSpec, column: SourceColumn) -> Column:
-    if column.column.name not in spec.columns.hash:
+    rule = transform(spec, column.column.name)
+    if rule is None:
         return column.column
-    return replace(column.column, type="string", source_type="text", portable=True, transform="hash")
+    return replace(column.column, type="string", source_type="text", portable=True, transform=rule)
 
 
 def _found(facts: TableFacts, name: str) -> SourceColumn:

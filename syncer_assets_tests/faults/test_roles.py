@@ -1,67 +1,37 @@
-"""The least privileges: a source role that may only SELECT, a warehouse role that owns two schemas."""
+"""The least privileges, as docs/privileges.md has them: a role that may only SELECT, one that owns two schemas."""
 
-from collections.abc import Iterator
+import re
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import psycopg
+import pymysql
 import pytest
 
 from syncer_assets.model.report import silent
+from syncer_assets.model.table import TableSpec, Target
 from syncer_assets.model.upkeep import MaintenanceRequest, Upkeep
+from syncer_assets.sources.registry import open_source
+from syncer_assets.sync import extract, load
+from syncer_assets.sync.lake import open_lake
+from syncer_assets.warehouses.registry import open_warehouse
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import Job, target_of, write
+from syncer_assets_tests.mariadb import MariaDatabase
+from syncer_assets_tests.privileges import PASSWORD, loader, maria_reader, statements_of
 from syncer_assets_tests.servers import Database
-
-SOURCE_GRANTS = """
-CREATE ROLE {role} LOGIN;
-REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT ON orders, items, events, countries TO {role};
-"""
-WAREHOUSE_GRANTS = """
-CREATE ROLE {role} LOGIN;
-REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
-CREATE SCHEMA _syncer AUTHORIZATION {role};
-CREATE SCHEMA shop AUTHORIZATION {role};
-"""
+from syncer_assets_tests.sync.tables import check
 
 
-@pytest.fixture
-def restricted(job: Job, source_db: Database, warehouse_db: Database) -> Iterator[Job]:
-    reader, loader = f"reader_{source_db.name}", f"loader_{warehouse_db.name}"
-    source_db.execute(SOURCE_GRANTS.format(role=reader, database=source_db.name))
-    warehouse_db.execute(WAREHOUSE_GRANTS.format(role=loader, database=warehouse_db.name))
-    yield replace(job, source_dsn=source_db.dsn_as(reader), warehouse_dsn=warehouse_db.dsn_as(loader))
-    for database, role in ((source_db, reader), (warehouse_db, loader)):
-        database.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
-
-
-def test_the_whole_job_works_with_the_least_privileges(
-    restricted: Job, source_db: Database, warehouse_db: Database
-) -> None:
-    """On the source:
-
-        CREATE ROLE syncer_reader LOGIN PASSWORD '..';
-        GRANT CONNECT ON DATABASE shop TO syncer_reader;
-        GRANT USAGE ON SCHEMA public TO syncer_reader;
-        GRANT SELECT ON orders, items, events, countries TO syncer_reader;
-
-    On the warehouse, by the owner of the database:
-
-        CREATE ROLE syncer_loader LOGIN PASSWORD '..';
-        GRANT CONNECT, TEMPORARY ON DATABASE analytics TO syncer_loader;
-        CREATE SCHEMA _syncer AUTHORIZATION syncer_loader;
-        CREATE SCHEMA shop AUTHORIZATION syncer_loader;
-
-    Nothing is granted on sequences: without SELECT on a sequence an id far above it is not told from the others.
-    """
-    tables = [(spec, target_of(spec)) for spec in restricted.specs]
+def test_the_whole_job_works_with_the_least_privileges(job: Job, source_db: Database, warehouse_db: Database) -> None:
+    """The job of each test runs under these roles: its fixture reads their statements out of the page."""
+    assert "syncer_reader_" in job.source_dsn and "syncer_loader_" in job.warehouse_dsn
+    tables = [(spec, target_of(spec)) for spec in job.specs]
     marks = None
     for round in range(3):
-        with restricted.opened() as opened:
+        with job.opened() as opened:
             done = opened.run()
             failed = [check for report in (*done.syncs, *done.loads) for check in report.checks if not check.passed]
             assert not [check for check in failed if check.severity == "ERROR"], failed
@@ -71,21 +41,79 @@ def test_the_whole_job_works_with_the_least_privileges(
         write(source_db, round)
 
 
-def test_these_roles_may_do_nothing_else(restricted: Job) -> None:
-    with psycopg.connect(restricted.source_dsn, autocommit=True) as source:
+def test_these_roles_may_do_nothing_else(job: Job) -> None:
+    with psycopg.connect(job.source_dsn, autocommit=True) as source:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            source.execute("DELETE FROM orders")
+        source.execute("SET default_transaction_read_only = off")  # anybody may
         for statement in ("DELETE FROM orders", "CREATE TABLE own (i int)", "CREATE TEMP TABLE own (i int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 source.execute(statement.encode())
-    with psycopg.connect(restricted.warehouse_dsn, autocommit=True) as warehouse:
+    with psycopg.connect(job.warehouse_dsn, autocommit=True) as warehouse:
         for statement in ("CREATE SCHEMA other", "CREATE TABLE public.own (i int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 warehouse.execute(statement.encode())
 
 
-def test_the_source_session_is_read_only_whatever_the_role_may(job: Job) -> None:
-    """The superuser of this job could write; the sessions that the engine opens cannot."""
-    with job.opened() as opened:
+def test_the_source_session_is_read_only_whatever_the_role_may(job: Job, source_db: Database) -> None:
+    """A superuser could write; the sessions that the engine opens cannot."""
+    with replace(job, source_dsn=source_db.dsn).opened() as opened:
         opened.source.identity()
         connection = opened.source._connection  # type: ignore[attr-defined]  # looked into on purpose
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection.execute("DELETE FROM orders")
+
+
+def test_the_least_of_a_mariadb_is_enough_and_no_more(
+    maria_db: MariaDatabase, warehouse_db: Database, lake_dir: Path
+) -> None:
+    maria_db.script(
+        "CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY, status text, at timestamp NOT NULL DEFAULT now());"
+        "INSERT INTO orders (status) VALUES ('a'), ('b'), ('c')"
+    )
+    dsn, lake = maria_reader(maria_db), open_lake(f"file://{lake_dir}")
+    specs = [TableSpec("shop", "orders", cursor=("id",), settle_seconds=3), TableSpec("shop", "orders", load="replace")]
+    with (
+        closing(open_source("shop", "mysql", dsn)) as source,
+        closing(open_warehouse("dw", "postgres", loader(warehouse_db, "other"))) as warehouse,
+    ):
+        assert [result for result in source.doctor() if not result.passed] == []
+        for spec, schema in zip(specs, ("shop", "other"), strict=True):
+            spec = replace(spec, source=schema)
+            assert check(extract(source, lake, spec), "cursor_protected").passed
+            load(lake, warehouse, spec, Target("dw", schema, "orders"))
+            assert warehouse_db.scalar(f"SELECT count(*) FROM {schema}.orders") == 3
+    address = urlsplit(dsn)
+    with closing(maria_db.server.connect(maria_db.name, unquote(address.username or ""), PASSWORD)) as session:
+        for statement in (
+            "DELETE FROM orders",
+            "CREATE TABLE own (i int)",
+            "SELECT * FROM mysql.user",
+            "SET GLOBAL x=1",
+        ):
+            with pytest.raises(pymysql.MySQLError), session.cursor() as cursor:
+                cursor.execute(statement)
+
+
+GRANTED = r"(USAGE|MODIFY|OWNERSHIP|SELECT|TEMP|ASSUMEROLE)"
+ON = r"(WAREHOUSE|DATABASE|SCHEMA|STAGE|(ALL|FUTURE) TABLES IN SCHEMA)"
+FORMS = [
+    r"CREATE (ROLE|SCHEMA) [\w.]+( AUTHORIZATION syncer_loader)?",
+    r"CREATE USER \w+ TYPE = SERVICE DEFAULT_ROLE = SYNCER_\w+ RSA_PUBLIC_KEY = '...'",
+    r"CREATE USER syncer_loader PASSWORD '...' NOCREATEDB NOCREATEUSER",
+    rf"GRANT {GRANTED} ON ({ON} )?[\w.]+ TO (ROLE SYNCER_(READER|LOADER)|syncer_loader)",
+    r"GRANT ROLE SYNCER_(READER|LOADER) TO USER SYNCER_\1_USER",
+    r"GRANT ASSUMEROLE ON 'arn:aws:iam::\d+:role/lake-reader' TO syncer_loader FOR COPY",
+    r"REVOKE ALL ON SCHEMA public FROM PUBLIC",
+]
+"""Of statements for servers that nobody has here, as their manuals have them."""
+
+
+@pytest.mark.parametrize("heading", ["Snowflake, source", "Snowflake, warehouse", "Redshift, warehouse"])
+def test_no_more_is_granted_where_no_server_could_tell(heading: str) -> None:
+    statements = [" ".join(text.split()) for text in statements_of(heading).split(";") if text.strip()]
+    assert len(statements) >= 6
+    for statement in statements:
+        assert any(re.fullmatch(form, statement) for form in FORMS), statement
+        assert not re.search(r"OWNERSHIP ON DATABASE|TO PUBLIC|ALL PRIVILEGES", statement)
+        assert "SYNCER_READER" not in statement or not re.search("MODIFY|OWNERSHIP", statement)

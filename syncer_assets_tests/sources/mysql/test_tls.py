@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from syncer_assets.drivers import mysql
+from syncer_assets.drivers import mysql, tls
 from syncer_assets.model.errors import DbError
 from syncer_assets.sources.base import Read
 from syncer_assets.sources.mysql import MySQLSource
+from syncer_assets.sources.registry import open_source
 from syncer_assets_tests.mariadb import MariaDatabase, MariaDB
 from syncer_assets_tests.servers import missing
 
@@ -85,3 +86,16 @@ def test_another_host_than_the_certificates_is_refused(secured: tuple[MariaDatab
     with closing(source), pytest.raises(DbError) as failed:
         source.identity()
     assert not failed.value.retryable and "certificate" in str(failed.value.fix)
+
+
+def test_another_machine_is_verified_by_default(
+    secured: tuple[MariaDatabase, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This one plays it. Nothing is said to a server that no authority vouches for."""
+    monkeypatch.setattr(tls, "is_local", lambda host: False)
+    database, made, _ = secured
+    with closing(open_source("shop", "mysql", database.dsn)) as source, pytest.raises(DbError) as failed:
+        source.identity()
+    assert (failed.value.code, failed.value.retryable) == ("2003", False) and "ssl_ca" in str(failed.value.fix)
+    with closing(open_source("shop", "mysql", f"{database.dsn}?ssl_ca={made}")) as source:
+        assert source.identity().database
