@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 
-.PHONY: help setup demo demo-doubles dev test bench lint constraints clean
+.PHONY: help setup demo demo-doubles dev test faults bench lint constraints clean
 
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -34,14 +34,18 @@ dev: $(READY) $(HOME_FOLDER) ## serve the UI on the shipped definitions, PORT=30
 test: $(READY) ## run all tests in JOBS=3 processes; ARGS="-k name"
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+faults: $(READY) ## every fault and kill point on real servers, and the page docs/faults.md of what was measured; ARGS="--seeds 3 --only 7 12"
+	$(BIN)/python -m syncer_assets_tests.faults --jobs $(JOBS) $(ARGS)
+
 bench: $(READY) $(PEERS)/ready ## our engine and its peers in turn, against the targets; ARGS="--scale 0.02 --runs 1 --only sparse --no-peers"
 	SYNCER_BENCH_PEERS=$(PEERS) $(BIN)/python -m syncer_assets_tests.benchmarks $(ARGS)
 
-lint: $(READY) ## ruff, pyright, and Dagster's check of the shipped YAML
+lint: $(READY) ## ruff, pyright, Dagster's check of the shipped YAML, and an audit of the dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg check yaml  # where dagster.yaml says: no telemetry
+	$(BIN)/python -m syncer_assets_tests.audit
 
 constraints: ## freeze constraints.txt anew, after a change of pyproject.toml
 	rm -rf build/freeze

@@ -66,6 +66,7 @@ class TableFacts:
     can_select: bool = True
     unreadable: tuple[str, ...] = ()
     comment: str | None = None
+    engine: str = "postgres"
 
     def column(self, name: str) -> SourceColumn | None:
         """The column of that name, or None."""
@@ -79,7 +80,8 @@ class Read:
     `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it;
     `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled, `keys`
     for those with one of these keys: served by an index on the key, where one is.
-    `with_ties` completes the last group of equal order values, which a table without a key needs.
+    `with_ties` completes the last group of equal order values, which a table without a key needs. `where` is a further
+    condition in the source's SQL (see `sync.condition`), its columns without a table.
     """
 
     table: str
@@ -97,6 +99,7 @@ class Read:
     limit: int | None = None
     with_ties: bool = False
     keys: Keys | KeySpan | None = None
+    where: str | None = None
 
 
 def refused_by_guard(read: Read, columns: Sequence[str] | None = None) -> SyncError:
@@ -192,8 +195,8 @@ class Source(Protocol):
         """The prefixes of that length that a column has."""
         ...
 
-    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
-        """Rows whose column starts with none of the prefixes, NULL included."""
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str], where: str | None = None) -> int:
+        """Rows whose column starts with none of the prefixes, NULL included. `where` as in `Read`."""
         ...
 
     def sql(self, read: Read) -> str:
@@ -211,6 +214,7 @@ class Source(Protocol):
         key: Sequence[str],
         buckets: int,
         only: Sequence[int] | None = None,
+        where: str | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket (of all, or of those in `only`): (rows, sum of row hashes over `columns`), in one scan."""
         ...
@@ -222,6 +226,7 @@ class Source(Protocol):
         key: Sequence[str],
         rows: Buckets | Keys,
         beside: Sequence[Column] = (),
+        where: str | None = None,
     ) -> pa.Table:
         """Keys and row hashes, in one statement: k0, k1 .. (canonical text), hash (int64), b0, b1 .. (the canonical
         texts of the columns `beside`). Keys that are not there are left out."""

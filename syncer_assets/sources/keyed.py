@@ -35,6 +35,10 @@ class KeyedReader(Protocol):
         Ends with an error, never with fewer rows than the query had."""
         ...
 
+    def sql(self, rows: Slice, batch: Batch, names: Sequence[str]) -> str:
+        """The statement of `fetch`, for people: its `?` are bound."""
+        ...
+
     def effort(self) -> dict[str, float | int]:
         """What the fetches cost the source so far, as far as it tells."""
         ...

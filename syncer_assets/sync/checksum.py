@@ -70,7 +70,7 @@ class Scan:
 
 
 def compare(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target) -> Comparison:
-    """One scan a side; keys only of the buckets that differ. Columns that are hashed on the way are left out,
+    """One scan a side; keys only of the buckets that differ. Columns that a rule hides are left out,
     and those that the warehouse cannot compare.
 
     Without a key whole rows are compared: a changed one is missing and extra. Raises ConfigError for a hashed
@@ -110,7 +110,7 @@ def scan(source: Source, warehouse: Warehouse, spec: TableSpec, target: Target, 
 
 def _compared(spec: TableSpec, target: Target, resolved: Resolved, facts: TableFacts, warehouse: Warehouse) -> Compared:
     blind = warehouse.incomparable(resolved.columns)
-    columns = tuple(column for column in resolved.columns if column.transform != "hash" and column.name not in blind)
+    columns = tuple(column for column in resolved.columns if not column.hidden and column.name not in blind)
     key = _comparable_key(spec, resolved, columns)
     there = {column.name for column in warehouse.table_columns(target)}
     if not there:
@@ -127,7 +127,8 @@ def _sums(
     if only is not None and not only:
         return {}, {}
     with ThreadPoolExecutor(1) as other:
-        there = other.submit(source.checksum, table.spec.table, table.columns, table.key, buckets, only)
+        asked = (table.spec.table, table.columns, table.key, buckets, only)
+        there = other.submit(source.checksum, *asked, where=table.resolved.where)
         here = warehouse.checksum(table.target, table.columns, table.key, buckets, only)
         return there.result(), here
 

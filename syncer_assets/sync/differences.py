@@ -98,7 +98,7 @@ def find_rows(
     for only in batches(left, right):
         rows = Buckets(buckets, only)
         here = warehouse.key_rows(table.target, table.columns, table.key, rows, table.told_by_warehouse)
-        there = source.key_rows(table.spec.table, table.columns, table.key, rows, table.beside)
+        there = source.key_rows(table.spec.table, table.columns, table.key, rows, table.beside, table.resolved.where)
         found.add(_judge(table, _named(there, table.beside), _named(here, table.told_by_warehouse), floors))
     return found
 

@@ -10,6 +10,8 @@ from .discover import Proposal
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}
 WIDTH = 112
+TEMPLATE = ("{{", "{%", "{#")
+"""Where a template of Jinja begins."""
 
 
 def to_yaml(source: str, warehouse: str, schema: str, proposals: Sequence[Proposal], head: Sequence[str] = ()) -> str:
@@ -21,7 +23,9 @@ def to_yaml(source: str, warehouse: str, schema: str, proposals: Sequence[Propos
         f"  source: {scalar(source)}",
         f"  warehouse: {scalar(warehouse)}",
         f"  schema: {scalar(schema)}",
-        "  tables:" if any(proposal.refused is None for proposal in proposals) else "  tables: []",
+        "  tables:"
+        if any((proposal.refused or _as_template(proposal.spec)) is None for proposal in proposals)
+        else "  tables: []",
     ]
     for proposal in proposals:
         lines += [f"    {line}".rstrip() for line in entry(proposal)]
@@ -31,8 +35,9 @@ def to_yaml(source: str, warehouse: str, schema: str, proposals: Sequence[Propos
 def entry(proposal: Proposal) -> list[str]:
     """The lines of one table, unindented."""
     spec = proposal.spec
-    if proposal.refused is not None:
-        return [f"# LEFT OUT {spec.table}: {proposal.refused}"]
+    refused = proposal.refused or _as_template(spec)
+    if refused is not None:
+        return _comment(f"LEFT OUT {spec.table}: {refused}")
     comments = [f"about {proposal.rows:,} rows", *proposal.notes, *(f"CHECK {risk.text}" for risk in proposal.warnings)]
     fields = [f"{name}: {value}" for name, value in _fields(spec)]
     return [
@@ -40,6 +45,12 @@ def entry(proposal: Proposal) -> list[str]:
         f"- {fields[0]}",
         *(f"  {field}" for field in fields[1:]),
     ]
+
+
+def _as_template(spec: TableSpec) -> str | None:
+    """Why a table cannot be written down: Dagster fills in a name that reads as a template, from the environment."""
+    names = [name for name in (spec.table, *spec.key, *spec.cursor) if any(mark in name for mark in TEMPLATE)]
+    return f"the name {names[0]!r} would be read as a template: make a view of it by other names" if names else None
 
 
 def scalar(text: str) -> str:
@@ -76,7 +87,7 @@ def _names(names: Sequence[str]) -> str:
 def _comment(text: str) -> list[str]:
     """A comment, wrapped; what a catalogue says may hold line breaks, which must not end it."""
     lines, line = [], ""
-    for word in text.split():
+    for word in "".join(letter if letter.isprintable() else " " for letter in text).split():
         if line and len(line) + len(word) >= WIDTH:
             lines.append(line)
             line = " "

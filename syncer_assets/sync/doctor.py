@@ -41,7 +41,7 @@ def examine_source(
     """The server, and each table that is to be read from it; `growths` by table, as the warehouse measured them."""
     about = f"source {source.name}"
     try:
-        found = _from_checks(about, source.doctor())
+        found = from_checks(about, source.doctor())
         source.identity()
     except SyncError as error:
         return [Finding(about, "connection", "error", str(error))]
@@ -69,14 +69,14 @@ def examine_warehouse(
     """The server, its settings and room, and that each target's ledger can be asked; and how the targets grow."""
     about = f"warehouse {warehouse.name}"
     try:
-        found = _from_checks(about, warehouse.doctor())
+        found = from_checks(about, warehouse.doctor())
         if any(finding.level == "error" for finding in found):
             return found, {}
         for target in targets:
             warehouse.table_columns(target)
         measured = {target: growth(warehouse.ledger(target)) for target in targets}
         growths = {target: grows for target, grows in measured.items() if grows}
-        advice = _from_checks(about, warehouse.advise(targets, server))
+        advice = from_checks(about, warehouse.advise(targets, server))
         return [
             *found,
             *advice,
@@ -113,9 +113,9 @@ def _headroom(
     )
 
 
-def examine_lake(lake: Lake) -> list[Finding]:
+def examine_lake(lake: Lake, what: str = "lake") -> list[Finding]:
     """An object is written, must not be written twice, is read and removed: the protocol stands on that."""
-    path, about = f"_doctor/{uuid.uuid4().hex}", f"lake {lake.url}"
+    path, about = f"_doctor/{uuid.uuid4().hex}", f"{what} {lake.url}"
     try:
         first, second = lake.put_if_absent(path, b"first"), lake.put_if_absent(path, b"second")
         body = lake.get(path)
@@ -154,6 +154,13 @@ def examine_environment(needed: Iterable[tuple[str, str]], hash_keys: Iterable[s
     return found
 
 
+def examine_insecure(connections: Iterable[str]) -> list[Finding]:
+    """The connections that `insecure: true` is named for."""
+    text = "`insecure: true`: the server's certificate is not verified, so anybody in between may read the password"
+    fix = "ask for verify-full (MySQL: verify_identity) in the DSN, and remove `insecure`"
+    return [Finding(about, "TLS", "warning", f"{text}: {fix}") for about in connections]
+
+
 def examine_dagster_home() -> list[Finding]:
     """Where Dagster keeps runs and events."""
     about, name = "environment", "DAGSTER_HOME"
@@ -171,7 +178,8 @@ def examine_dagster_home() -> list[Finding]:
     return [Finding(about, name, "ok", text)]
 
 
-def _from_checks(about: str, checks: Iterable[CheckResult]) -> list[Finding]:
+def from_checks(about: str, checks: Iterable[CheckResult]) -> list[Finding]:
+    """Checks as findings about something."""
     return [
         Finding(
             about,

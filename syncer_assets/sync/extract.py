@@ -7,7 +7,7 @@ from datetime import datetime
 
 from .. import __version__
 from ..model.capture import Capture, ServerIdentity
-from ..model.errors import AttemptVoid, ConfigError, DbError, LostRace
+from ..model.errors import AttemptVoid, ConfigError, DbError, LostRace, ObjectStoreError
 from ..model.manifest import Manifest
 from ..model.marks import Mark, show
 from ..model.partition import UNPARTITIONED, Partition
@@ -18,15 +18,15 @@ from . import checks, table_note
 from .chunks import LoopStats
 from .lake import Lake, Place
 from .loop import Loop
-from .mask import hasher
+from .mask import masker
 from .metrics import Metrics
 from .outside import refuse_null_cursor
 from .progress import Progress, ProgressMeter, peak_memory_mb
 from .retry import DEFAULT, Backoff, Retry
-from .rules import Resolved, resolve
+from .rules import Resolved, check_same_rules, resolve
 from .savings import FixedRanges
 from .whole_table import extract_whole_table
-from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle
+from .window import Window, assert_grown, carry, has_shrunk, is_closed, open_window, settle, stamp
 from .writer import Count, Verify, WindowWriter
 
 ATTEMPTS = 5
@@ -52,7 +52,7 @@ def extract(
     away and made afresh, at most ATTEMPTS times. Raises SyncError; nothing is half done then.
     """
     started = time.monotonic()
-    retry, attempt = Retry(backoff), 1
+    retry, anew, attempt = Retry(backoff, emit), Retry(backoff, emit), 1  # rows that come give only the first new hope
     report, first_seq = SyncReport(table=spec.table, partition=partition), None
     while True:
         try:
@@ -65,8 +65,8 @@ def extract(
                 raise
             attempt += 1
             emit("attempt thrown away", reason=error.kind)
-        except DbError as error:
-            retry.again(error)
+        except (DbError, ObjectStoreError) as error:
+            anew.again(error)
             emit("source connection lost, starting anew", code=error.code)
     if removed := lake.remove_orphans(sync.place, since=first_seq):
         emit("orphans removed", objects=removed)
@@ -112,10 +112,14 @@ class _Sync:
         place = Place(spec.source, spec.table, key)
         note = table_note.read(lake, place, spec, identity.database)
         full = mode == "full"
-        table_note.check_scheme(note, spec, full=full)
+        table_note.check_scheme(note, spec, full=full or not spec.cursor)
         head = lake.head(place)
         table_note.check_identity(note, head, identity.database, full=full)
         closed = head is not None and head.closed
+        may_reread = full or (closed and mode == "auto" and asked_by_person)
+        if spec.cursor and not may_reread:
+            check_same_rules(head, resolved.columns)
+            table_note.check_where(head, spec)
         return cls(
             source=source,
             lake=lake,
@@ -127,7 +131,7 @@ class _Sync:
             note=note,
             head=head,
             full=full,
-            may_reread=full or (closed and mode == "auto" and asked_by_person),
+            may_reread=may_reread,
             may_read_on=not closed,
             run_id=run_id,
             emit=emit,
@@ -142,7 +146,7 @@ class _Sync:
         if self.spec.cursor:
             self._run_window(report, progress, retry)
         else:
-            draft = self._draft(None, self.source.clock(self.spec.table), "replace")
+            draft = self._draft(None, stamp(self.source, self.spec.table, self.head, self.emit), "replace")
             ranges = FixedRanges(None, self.spec.chunk.rows)
             metrics = Metrics(self.spec, LoopStats(), ranges, asked_before=2)
             writer = self._writer(draft, lambda manifest: 0, lambda manifest, rows, found: 0, metrics, report)
@@ -202,7 +206,7 @@ class _Sync:
     ) -> None:
         spec, emit = self.spec, self.emit
         asked = time.monotonic()
-        captured_at = self.source.clock(spec.table)
+        captured_at = stamp(self.source, spec.table, self.head, emit)
         round_trip_seconds = time.monotonic() - asked
         emit("window opened", low=show(window.low), safe=show(window.safe), watermark_ceiling=show(window.high))
         draft = self._draft(window, captured_at, "replace" if self.may_reread and self.head else "append")
@@ -285,6 +289,7 @@ class _Sync:
             prefix_column=partition.column,
             prefix=partition.prefix,
             with_ties=self.resolved.with_ties,
+            where=self.resolved.where,
         )
 
     def _draft(self, window: Window | None, captured_at: datetime, mode: str) -> Manifest:
@@ -308,7 +313,7 @@ class _Sync:
             columns=self.resolved.columns,
             files=(),
             rows=0,
-            scheme=self.spec.partitions.fingerprint(),
+            scheme=self.spec.scheme,
             run_id=self.run_id,
             code_version=__version__,
         )
@@ -321,7 +326,7 @@ class _Sync:
             self.place,
             self.spec,
             draft,
-            mask=hasher(self.spec, [column.name for column in draft.columns]),
+            mask=masker(self.spec, [column.name for column in draft.columns]),
             count_rows=count,
             verify=verify,
             metrics=metrics,

@@ -6,11 +6,11 @@ with the batches that are left. Prefixes and keys may be personal: neither is to
 
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from threading import Lock
 from typing import Literal
 
@@ -19,16 +19,21 @@ import pyarrow as pa
 from ..model.errors import ConfigError, LostRace, SyncError
 from ..model.keyed_update import UNGROUPED, Batch, BatchCounts, KeyedReport, KeyedUpdateSpec, Prefix, Slice
 from ..model.report import CheckResult, Emit, silent
+from ..model.sizing import Usage
 from ..model.upkeep import MaintenanceRequest, Upkeep
+from ..sources.arrow import arrow_type
 from ..sources.base import Source
 from ..sources.keyed import KeyedReader, KeyedSource
 from ..warehouses.base import Warehouse
 from ..warehouses.keyed import Cycle, KeyedTarget, KeyedWarehouse, KeyedWriter, Position, UpdateColumns
+from ..warehouses.sizing import Sizer
 from .keyed_plan import plan_batches
 from .retry import DEFAULT, Backoff, Retry, retrying
 
 KeyedMode = Literal["auto", "full"]
 EMIT_SECONDS = 5.0
+TEXT_BYTES = 32
+"""What a value without a fixed width counts for, when a size is chosen."""
 
 
 def keyed_update(
@@ -39,36 +44,44 @@ def keyed_update(
     *,
     mode: KeyedMode = "auto",
     run_id: str = "",
+    sizer: Sizer | None = None,
     emit: Emit = silent,
     backoff: Backoff = DEFAULT,
 ) -> KeyedReport:
     """Bring the partition's rows up to date. `auto` goes on with a cycle that was not finished, `full` never does, and
-    forgets the change cursor's mark.
+    forgets the change cursor's mark. `sizer` resizes the source's compute while batches are fetched.
 
     Raises SyncError for the first batch that fails, when those under way have ended; what was done stays done.
     """
     started = time.monotonic()
+    keyed, store = able(source, warehouse, spec)
+    report = KeyedReport(spec.name, partition)
+    retrying(lambda: _keep_indexes(warehouse, spec, report, emit), backoff)
+    reader = keyed.keyed(spec)
+    with closing(store.keyed(spec.target, spec.name, partition)) as target:
+        columns = retrying(lambda: target.prepare(spec, reader.columns()), backoff)
+        report.key_indexed = retrying(target.key_index, backoff)
+        cycle = retrying(lambda: _cycle(reader, target, spec, partition, mode, run_id, emit), backoff)
+        _describe(report, cycle)
+        with _sized(sizer, estimated_bytes(columns, cycle), run_id, emit, backoff) as usage:
+            _Work(reader, target, spec, columns, cycle, report, emit, backoff).run()
+        retrying(lambda: target.finish(cycle), backoff)
+        report.analyzed = retrying(lambda: target.analyze_if(spec.analyze_above), backoff)
+    report.source_effort = {**reader.effort(), **usage.facts()}
+    report.seconds = round(time.monotonic() - started, 3)
+    report.checks += _checks(spec, report)
+    return report
+
+
+def able(source: Source, warehouse: Warehouse, spec: KeyedUpdateSpec) -> tuple[KeyedSource, KeyedWarehouse]:
+    """The two as a keyed update needs them. Raises ConfigError."""
     if not isinstance(source, KeyedSource) or not isinstance(warehouse, KeyedWarehouse):
         raise ConfigError(
             f"a keyed update reads from snowflake and updates postgres, not from {source.engine} to {warehouse.engine}",
             table=spec.target.name,
             fix="use TableSync",
         )
-    report = KeyedReport(spec.name, partition)
-    retrying(lambda: _keep_indexes(warehouse, spec, report, emit), backoff)
-    reader = source.keyed(spec)
-    with closing(warehouse.keyed(spec.target, spec.name, partition)) as target:
-        columns = retrying(lambda: target.prepare(spec, reader.columns()), backoff)
-        report.key_indexed = retrying(target.key_index, backoff)
-        cycle = retrying(lambda: _cycle(reader, target, spec, partition, mode, run_id, emit), backoff)
-        _describe(report, cycle)
-        _Work(reader, target, spec, columns, cycle, report, emit, backoff).run()
-        retrying(lambda: target.finish(cycle), backoff)
-        report.analyzed = retrying(lambda: target.analyze_if(spec.analyze_above), backoff)
-    report.source_effort = reader.effort()
-    report.seconds = round(time.monotonic() - started, 3)
-    report.checks += _checks(spec, report)
-    return report
+    return source, warehouse
 
 
 def _keep_indexes(warehouse: Warehouse, spec: KeyedUpdateSpec, report: KeyedReport, emit: Emit) -> None:
@@ -101,10 +114,25 @@ def _cycle(
 def _unfinished(spec: KeyedUpdateSpec, position: Position) -> Cycle | None:
     """The cycle to go on with: of the same declaration, and of today's window."""
     cycle = position.cycle
-    if cycle is None or position.fingerprint != spec.fingerprint():
+    if cycle is None or not is_current(spec, position.fingerprint, cycle.rows.since, cycle.rows.until):
         return None
-    today = spec.window.bounds(datetime.now(UTC)) if spec.window else (None, None)
-    return replace(cycle, epoch=position.epoch) if (cycle.rows.since, cycle.rows.until) == today else None
+    return replace(cycle, epoch=position.epoch)
+
+
+def is_current(spec: KeyedUpdateSpec, fingerprint: str | None, since: date | None, until: date | None) -> bool:
+    """Whether a cycle is of this declaration, and of today's window."""
+    return fingerprint == spec.fingerprint() and (since, until) == window_today(spec)
+
+
+def window_today(spec: KeyedUpdateSpec) -> tuple[date | None, date | None]:
+    """`[since, until)`; open where there is no window."""
+    return spec.window.bounds(datetime.now(UTC)) if spec.window else (None, None)
+
+
+def slice_of(spec: KeyedUpdateSpec, fingerprint: str | None, mark: datetime | None, until: date | None) -> Slice:
+    """The rows of a new cycle after one that ended with this mark and window; a mark of another declaration is void."""
+    after = mark if fingerprint == spec.fingerprint() else None
+    return Slice(*window_today(spec), after, until if after else None)
 
 
 def _plan(
@@ -117,10 +145,8 @@ def _plan(
     emit: Emit,
 ) -> Cycle:
     """Measure the prefixes, and write the batches down."""
-    since, until = spec.window.bounds(datetime.now(UTC)) if spec.window else (None, None)
-    after = position.mark if mode == "auto" and position.fingerprint == spec.fingerprint() else None
-    rows = Slice(since, until, after, position.until if after else None)
-    mark = _next_mark(reader, spec, rows, after)
+    rows = slice_of(spec, position.fingerprint, position.mark if mode == "auto" else None, position.until)
+    mark = _next_mark(reader, spec, rows, rows.changed_after)
     if spec.prefix_column not in spec.key.values() and (duplicates := reader.duplicate_keys(rows)):
         raise ConfigError(
             f"{duplicates} keys ({', '.join(spec.key.values())}) have several rows in the source, which may fall into"
@@ -128,9 +154,8 @@ def _plan(
             table=spec.target.name,
             fix="choose one row a key in a `query`, or name a key that is unique",
         )
-    measured, without = _measured(reader, spec, rows)
-    mine = [prefix for prefix in measured if not spec.is_grouped or spec.group_of(prefix.text) == partition]
-    batches = plan_batches(mine, lambda length, within: reader.measure(rows, length, within)[0], spec.batch)
+    measured, without = measure_all(reader, spec, rows)
+    batches = batches_of(reader, spec, rows, measured, partition)
     cycle = Cycle(position.epoch, position.epoch, rows, tuple(batches), frozenset(), mark, without)
     target.begin(cycle, spec.fingerprint())
     emit(
@@ -139,7 +164,7 @@ def _plan(
         batches=len(batches),
         rows=sum(batch.rows for batch in batches),
         rows_of_largest=max((batch.rows for batch in batches), default=0),
-        changed_only=after is not None,
+        changed_only=rows.changed_after is not None,
     )
     return cycle
 
@@ -153,7 +178,15 @@ def _next_mark(reader: KeyedReader, spec: KeyedUpdateSpec, rows: Slice, after: d
     return max((mark for mark in (wanted, after) if mark), default=None)
 
 
-def _measured(reader: KeyedReader, spec: KeyedUpdateSpec, rows: Slice) -> tuple[list[Prefix], int]:
+def batches_of(
+    reader: KeyedReader, spec: KeyedUpdateSpec, rows: Slice, measured: Sequence[Prefix], partition: str
+) -> list[Batch]:
+    """The partition's batches, of all the prefixes that were measured."""
+    mine = [prefix for prefix in measured if not spec.is_grouped or spec.group_of(prefix.text) == partition]
+    return plan_batches(mine, lambda length, within: reader.measure(rows, length, within)[0], spec.batch)
+
+
+def measure_all(reader: KeyedReader, spec: KeyedUpdateSpec, rows: Slice) -> tuple[list[Prefix], int]:
     """The prefixes' sizes, and how many rows lie in none: without a value, or outside of the declared prefixes."""
     if not spec.prefixes:
         return reader.measure(rows, spec.length)
@@ -161,6 +194,32 @@ def _measured(reader: KeyedReader, spec: KeyedUpdateSpec, rows: Slice) -> tuple[
     found, _ = reader.measure(rows, max(prefix.length for prefix in declared), declared)
     everything, empty = reader.measure(rows, 0)
     return found, sum(prefix.rows for prefix in everything) + empty - sum(prefix.rows for prefix in found)
+
+
+@contextmanager
+def _sized(sizer: Sizer | None, bytes: int, run_id: str, emit: Emit, backoff: Backoff) -> Iterator[Usage]:
+    """The compute is large enough for so many bytes within the block. Without any, only what a killed run left is put
+    back."""
+    with ExitStack() as stack:
+        if sizer is not None and bytes:
+            yield retrying(lambda: stack.enter_context(sizer.sized(bytes, run_id=run_id, emit=emit)), backoff, emit)
+            return
+        if sizer is not None:
+            retrying(lambda: sizer.restore(None, emit), backoff, emit)
+        yield Usage()
+
+
+def estimated_bytes(columns: UpdateColumns, cycle: Cycle) -> int:
+    """What is left to fetch: the rows that were counted, by the width of their columns as Arrow."""
+    rows = sum(batch.rows for batch in cycle.batches if batch.number not in cycle.done)
+    return round(rows * sum(_width(arrow_type(column.type)) for column in columns.columns.values()))
+
+
+def _width(kind: pa.DataType) -> float:
+    try:
+        return kind.bit_width / 8
+    except ValueError:  # of no fixed width
+        return TEXT_BYTES
 
 
 def _describe(report: KeyedReport, cycle: Cycle) -> None:
@@ -225,7 +284,7 @@ class _Work:
 
     def _one(self, writer: KeyedWriter, batch: Batch) -> None:
         """A batch, again as long as errors say that it may help; one whose COMMIT was lost may be done already."""
-        retry, started = Retry(self.backoff), time.monotonic()
+        retry, started = Retry(self.backoff, self.emit), time.monotonic()
         meter = _Meter()
         while True:
             try:

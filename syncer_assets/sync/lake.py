@@ -6,14 +6,15 @@ Layout below the root: `_lake.json`, and per partition `<source>/<table>/<partit
 
 import hashlib
 import json
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import obstore
@@ -21,18 +22,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
+from ..model.backoff import DEFAULT, Backoff
 from ..model.errors import ConfigError, LakeCorrupt, LostRace, ObjectStoreError
 from ..model.manifest import DataFile, Manifest
 from ..model.table import Target
+from ..sources.objects import retry_config, store_error
+from ..sources.s3_keys import keys_of
+from .retry import Retry
 
 READ_ROWS = 65_536
 COPY_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
+UNDECIDED = ("ConditionalRequestConflict", "OperationAborted")
+"""S3's 409, which obstore takes for 412: another put of this object is under way, and may fail."""
 
 
-def open_lake(url: str, **options: str) -> "Lake":
+def open_lake(url: str, backoff: Backoff = DEFAULT, **options: str) -> "Lake":
     """The lake at `url` (`file://`, `s3://`, `az://`, `gs://`); `options` are the object store's own.
 
     A relative `file://./folder` counts from the working directory. Keys come from the environment or `options`.
+    `backoff` is how the store's client repeats a request, and this module a put-if-absent.
     """
     parts = urlsplit(url)
     with _errors(f"the lake {url} cannot be opened"):
@@ -49,8 +58,9 @@ def open_lake(url: str, **options: str) -> "Lake":
             raise ConfigError(
                 f"the lake url {url!r} is of no known kind", fix="use file://, s3://bucket/prefix, gs:// or az://"
             )
-        store: Any = obstore.store.from_url(url, **options)  # type: ignore[arg-type]  # options differ by store
-        return Lake(url, store, None)
+        keys = keys_of(parts.scheme, options)
+        store: Any = obstore.store.from_url(url, retry_config=retry_config(backoff), **keys, **options)  # type: ignore[arg-type]  # options differ by store
+        return Lake(url, store, None, backoff)
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,8 @@ class Place:
 class Lake:
     """An opened lake. Paths are relative to its root."""
 
-    def __init__(self, url: str, store: Any, root: Path | None):
-        self.url, self.store, self.root = url.rstrip("/"), store, root
+    def __init__(self, url: str, store: Any, root: Path | None, backoff: Backoff = DEFAULT):
+        self.url, self.store, self.root, self._backoff = url.rstrip("/"), store, root, backoff
         self._generation: str | None = None
 
     @property
@@ -103,22 +113,35 @@ class Lake:
 
     def seqs(self, place: Place) -> list[int]:
         """The committed sequence numbers of a partition, in order. Raises LakeCorrupt where one is missing."""
-        with _errors(f"the manifests below {self.uri(place)} cannot be listed"):
-            found = sorted(
-                int(Path(meta["path"]).stem)
-                for page in obstore.list(self.store, prefix=f"{place.folder}/_manifests")
-                for meta in page
-                if meta["path"].endswith(".json")
-            )
-        if found and found != list(range(1, found[-1] + 1)):
-            missing = sorted(set(range(1, found[-1] + 1)) - set(found))
+        return list(self._stamps(place))
+
+    def last(self, place: Place, since: int = 1) -> tuple[int, str] | None:
+        """The last committed `seq`, and a stamp of its object: another object of that name has another one.
+
+        Only manifests from `since` on are listed, where that one is there still. Raises LakeCorrupt as `seqs` does.
+        """
+        found = self._stamps(place, since) or (self._stamps(place) if since > 1 else {})
+        return max(found.items()) if found else None
+
+    def _stamps(self, place: Place, since: int = 1) -> dict[int, str]:
+        """By `seq`, in order; {} where that of `since` is not there."""
+        folder = f"{place.folder}/_manifests"
+        offset = place.manifest(since - 1) if since > 1 else None
+        found = {
+            int(Path(meta["path"]).stem): f"{meta['e_tag']} {meta['size']} {meta['last_modified']}"
+            for meta in self._list(folder, offset)
+            if meta["path"].endswith(".json")
+        }
+        if since > 1 and since not in found:
+            return {}
+        if found and (missing := set(range(since, max(found) + 1)) - set(found)):
             raise LakeCorrupt(
-                f"manifest {missing[0]} is missing from the lake",
+                f"manifest {min(missing)} is missing from the lake",
                 table=place.table,
                 partition=place.partition,
                 fix="restore the object from a backup, or from the bucket's older versions",
             )
-        return found
+        return dict(sorted(found.items()))
 
     def manifest(self, place: Place, seq: int) -> Manifest:
         """One manifest. Raises LakeCorrupt if it is not there or cannot be read."""
@@ -158,11 +181,27 @@ class Lake:
         raise lost_race(place, manifest.seq)
 
     def put_if_absent(self, path: str, body: bytes) -> bool:
-        """True if the object was written, False if one was there already."""
-        with _errors(f"{path} cannot be written to the lake {self.url}"):
+        """True if the object was written, False if one was there already.
+
+        The store's client does not repeat a put that may have been done. Here it is repeated: an object that is there
+        then, with this very body, is ours.
+        """
+        unsure = False
+
+        def put() -> bool:
+            nonlocal unsure
+            before, unsure = unsure, True
+            return self._put(path, body) or (before and self.get(path) == body)
+
+        return self._repeated(put)
+
+    def _put(self, path: str, body: bytes) -> bool:
+        with _errors(f"{path} cannot be written to the lake {self.url}", client_repeats=False):
             try:
                 obstore.put(self.store, path, body, mode="create")
-            except (AlreadyExistsError, PreconditionError):
+            except (AlreadyExistsError, PreconditionError) as error:
+                if any(code in str(error) for code in UNDECIDED):
+                    raise
                 return False
         return True
 
@@ -176,8 +215,7 @@ class Lake:
 
     def paths(self, prefix: str) -> list[str]:
         """Every object below a folder."""
-        with _errors(f"the objects below {self.url}/{prefix} cannot be listed"):
-            return sorted(meta["path"] for page in obstore.list(self.store, prefix=prefix) for meta in page)
+        return sorted(meta["path"] for meta in self._list(prefix))
 
     def put_file(self, path: str, file: BinaryIO) -> None:
         """Write an object from a file, in parts where it is large; one that is there is overwritten."""
@@ -233,7 +271,8 @@ class Lake:
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove data objects that no manifest names."""
-        if paths:
+
+        def delete() -> None:
             with _errors(f"data objects cannot be removed from the lake {self.url}"):
                 try:
                     obstore.delete(self.store, list(paths))
@@ -241,6 +280,31 @@ class Lake:
                     for path in paths:
                         with suppress(FileNotFoundError):
                             obstore.delete(self.store, path)
+
+        if paths:
+            self._repeated(delete)
+
+    def _list(self, prefix: str, offset: str | None = None) -> list[Any]:
+        """What obstore says of every object below a folder."""
+
+        def whole() -> list[Any]:
+            with _errors(f"the objects below {self.url}/{prefix} cannot be listed"):
+                return [meta for page in obstore.list(self.store, prefix=prefix, offset=offset) for meta in page]
+
+        return self._repeated(whole)
+
+    def _repeated(self, call: Callable[[], T]) -> T:
+        """Call again what the store's client does not repeat. What else it gives up is not repeated here."""
+        retry = Retry(self._backoff)
+        while True:
+            try:
+                return call()
+            except ObjectStoreError as error:
+                wait = retry.wait_seconds(error) if error.failure == "retry_transaction" else None
+                if wait is None:
+                    error.retryable = error.failure == "once"
+                    raise
+            time.sleep(wait)
 
     def remove_orphans(self, place: Place, since: int = 1) -> int:
         """Remove data that no manifest names once its `seq` is taken; the number of objects removed.
@@ -250,18 +314,16 @@ class Lake:
         """
         taken = set(self.seqs(place))
         attempts: dict[int, dict[str, list[str]]] = {}
-        with _errors(f"the data below {self.uri(place)} cannot be cleaned"):
-            for page in obstore.list(self.store, prefix=f"{place.folder}/data"):
-                for meta in page:
-                    folder = meta["path"].rsplit("/", 2)[1]
-                    if seq := _seq_of(folder):
-                        attempts.setdefault(seq, {}).setdefault(folder, []).append(meta["path"])
-            doomed: list[str] = []
-            for seq, folders in attempts.items():
-                if seq in taken and (seq >= since or len(folders) > 1):
-                    manifest = self.manifest(place, seq)
-                    named = {file.path for file in (*manifest.files, *manifest.deletes)}
-                    doomed += [path for paths in folders.values() for path in paths if path not in named]
+        for meta in self._list(f"{place.folder}/data"):
+            folder = meta["path"].rsplit("/", 2)[1]
+            if seq := _seq_of(folder):
+                attempts.setdefault(seq, {}).setdefault(folder, []).append(meta["path"])
+        doomed: list[str] = []
+        for seq, folders in attempts.items():
+            if seq in taken and (seq >= since or len(folders) > 1):
+                manifest = self.manifest(place, seq)
+                named = {file.path for file in (*manifest.files, *manifest.deletes)}
+                doomed += [path for paths in folders.values() for path in paths if path not in named]
         self.remove(doomed)
         return len(doomed) + self._remove_cut_off_uploads(place, taken)
 
@@ -330,12 +392,9 @@ def _safe(name: str) -> str:
 
 
 @contextmanager
-def _errors(what: str) -> Iterator[None]:
+def _errors(what: str, *, client_repeats: bool = True) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        reason = str(error).split("\n", 1)[0].split("Debug source", 1)[0].strip()[:300]
-        raise ObjectStoreError(
-            f"{what} ({type(error).__name__}: {reason})",
-            fix="check the folder's or bucket's permissions, free space, and the keys in the environment",
-        ) from None
+        fix = "check the folder's or bucket's permissions, free space, and the keys in the environment"
+        raise store_error(what, error, fix, client_repeats=client_repeats) from None

@@ -37,9 +37,13 @@ def load(
     """
     started = time.monotonic()
     place = Place(spec.source, spec.table, partition)
-    retrying(lambda: warehouse.register(target, lake.generation), backoff)
-    lake.register(place, target)
-    report = retrying(lambda: _load_pending(lake, warehouse, spec, target, place, run_id, emit), backoff)
+
+    def attempt() -> LoadReport:
+        warehouse.register(target, lake.generation)  # each time: a failover may have lost it
+        lake.register(place, target)
+        return _load_pending(lake, warehouse, spec, target, place, run_id, emit)
+
+    report = retrying(attempt, backoff, emit)
     report.seconds = round(time.monotonic() - started, 3)
     report.peak_memory_mb = peak_memory_mb()
     return report

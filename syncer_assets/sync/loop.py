@@ -93,7 +93,7 @@ class Loop:
             return base
         first, top = self.ids
         read_in_parallel(
-            lambda read, stats, until: self._chunks(read, stats, Retry(self.retry.backoff), until),
+            lambda read, stats, until: self._chunks(read, stats, Retry(self.retry.backoff, self.emit), until),
             base,
             first=first,
             top=top,

@@ -38,7 +38,7 @@ def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Wi
     endless = _count_endless(source, spec, resolved)
     counts = {
         "rows_null_cursor": count_null_cursors(source, spec, resolved),
-        "rows_unlisted_prefix": _count_unlisted(source, spec),
+        "rows_unlisted_prefix": _count_unlisted(source, spec, resolved),
         "rows_in_the_future": _count_future(source, spec, resolved) - endless,
         "rows_without_end": endless,
     }
@@ -60,11 +60,11 @@ def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Wi
     return CheckResult("rows_outside_partitions", not later, "WARN", READ_LATER if later else "", dict(counts))
 
 
-def _count_unlisted(source: Source, spec: TableSpec) -> int:
+def _count_unlisted(source: Source, spec: TableSpec, resolved: Resolved) -> int:
     scheme = spec.partitions
     if scheme.by != "prefix" or not scheme.prefixes or not scheme.column:
         return 0
-    return source.count_outside(spec.table, scheme.column, scheme.prefixes)
+    return source.count_outside(spec.table, scheme.column, scheme.prefixes, where=resolved.where)
 
 
 def _count_future(source: Source, spec: TableSpec, resolved: Resolved) -> int:
@@ -106,4 +106,5 @@ def _table_read(
         after=after,
         start=start,
         null_cursor=null_cursor,
+        where=resolved.where,
     )

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
 
-from ..model.errors import ObjectStoreError
 from ..model.manifest import DataFile
 from ..model.marks import encode_scalar
 from ..sources.arrow import apply
+from ..sources.objects import store_error
 
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 96 * 1024 * 1024
@@ -219,11 +219,8 @@ class _HashingWriter(io.RawIOBase):
         try:
             return call()
         except (BaseError, OSError) as error:
-            reason = str(error).split("\n", 1)[0][:300]
-            raise ObjectStoreError(
-                f"{self._path} cannot be written to the lake ({type(error).__name__}: {reason})",
-                fix="check free space, permissions and keys; the next run goes on from the last manifest",
-            ) from None
+            fix = "check free space, permissions and keys; the next run goes on from the last manifest"
+            raise store_error(f"{self._path} cannot be written to the lake", error, fix) from None
 
 
 def repetitive_columns(table: pa.Table) -> list[str]:

@@ -1,18 +1,24 @@
 """Which partitions have something to read: one question for the maximum of each table (DESIGN 4 and 5, rule 7)."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 
-from ..model.manifest import Manifest
+from ..model.errors import DbError, SyncError
 from ..model.marks import CursorColumn, Mark, encode, is_below
 from ..model.partition import Partition
 from ..model.table import TableSpec
 from ..sources.base import Source
+from .heads import Head, head_of
 from .lake import Lake, Place
 from .rules import resolve
 
-HEADS_AT_ONCE = 8
+HEADS_AT_ONCE = 16
+FACTS_SECONDS = 600.0
+CURSORS_MOST = 20_000
 
 
 @dataclass(frozen=True)
@@ -45,41 +51,113 @@ def partition_keys(source: Source, spec: TableSpec) -> list[str]:
 
 def pending(source: Source, lake: Lake, specs: Sequence[TableSpec]) -> list[Pending]:
     """The partitions of these tables that have something to read. Tables without a cursor are left to schedules."""
-    return [found for spec in specs if spec.cursor for found in pending_of(source, lake, spec)]
+    found, errors = pending_and_errors(source, lake, specs)
+    if errors:
+        raise errors[0]
+    return found
 
 
 def pending_of(source: Source, lake: Lake, spec: TableSpec) -> list[Pending]:
     """The pending partitions of one table with a cursor."""
-    cursor = _cursor(source, spec)
-    assert cursor is not None
-    known = table_keys(source, spec, cursor)
+    assert spec.cursor, f"{spec.table} has no cursor"
+    return pending(source, lake, [spec])
+
+
+def pending_and_errors(source: Source, lake: Lake, specs: Sequence[TableSpec]) -> tuple[list[Pending], list[SyncError]]:
+    """The same, and the errors of the tables that could not be looked at. Raises DbError if the source is not there.
+
+    The lake answers for one table while the source is asked for the next ones.
+    """
+    known: list[tuple[TableSpec, CursorColumn, TableKeys, list[Future[Head | None]]]] = []
+    errors: list[SyncError] = []
+    found: list[Pending] = []
+    tick = _Tick(source)
     with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
-        heads = list(pool.map(lambda key: lake.head(Place(spec.source, spec.table, key)), known.keys))
-    found = []
-    for key, head in zip(known.keys, heads, strict=True):
-        reason = _reason(head, known.maximum, spec.partitions.partition(key, cursor.kind))
-        if reason:
-            maximum = ",".join(encode(known.maximum) or ())
-            found.append(Pending(spec, key, reason, maximum, head.seq if head else 0))
-    return found
+        for spec in specs:
+            if not spec.cursor:
+                continue
+            try:
+                cursor = tick.cursor(spec)
+                keys = table_keys(source, spec, cursor, tick.clock)
+            except SyncError as error:
+                if isinstance(error, DbError) and error.phase == "connect":
+                    raise
+                errors.append(error)
+                continue
+            heads = [pool.submit(head_of, lake, Place(spec.source, spec.table, key)) for key in keys.keys]
+            known.append((spec, cursor, keys, heads))
+        for spec, cursor, keys, heads in known:
+            try:
+                found += _pending(spec, cursor, keys, [head.result() for head in heads])
+            except SyncError as error:
+                errors.append(error)
+    return found, errors
 
 
-def table_keys(source: Source, spec: TableSpec, cursor: CursorColumn | None) -> TableKeys:
-    """The partitions of a table and its maximum."""
+def table_keys(
+    source: Source, spec: TableSpec, cursor: CursorColumn | None, clock: Callable[[str], datetime] | None = None
+) -> TableKeys:
+    """The partitions of a table and its maximum. `clock` stands for the source's."""
     value = source.maximum(spec.table, cursor) if cursor else None
     scheme = spec.partitions
     if scheme.by == "prefix" and not scheme.prefixes and scheme.column and scheme.length:
         keys = source.distinct_prefixes(spec.table, scheme.column, scheme.length)
     else:
-        keys = scheme.keys(value, source.clock(spec.table))
+        keys = scheme.keys(value, (clock or source.clock)(spec.table) if scheme.by == "time" else datetime.now(UTC))
     return TableKeys(tuple(keys), None if value is None else (value,))
+
+
+def _pending(
+    spec: TableSpec, cursor: CursorColumn, known: TableKeys, heads: Sequence[Head | None]
+) -> Iterator[Pending]:
+    maximum = ",".join(encode(known.maximum) or ())
+    for key, head in zip(known.keys, heads, strict=True):
+        reason = _reason(head, known.maximum, spec.partitions.partition(key, cursor.kind))
+        if reason:
+            yield Pending(spec, key, reason, maximum, head.seq if head else 0)
+
+
+class _Tick:
+    """What one look at many tables asks a source once, and what it need not ask again for a while.
+
+    A column that becomes another one at the source is noticed by the sync itself at once, here after `FACTS_SECONDS`.
+    """
+
+    def __init__(self, source: Source):
+        self._source = source
+        self._now: datetime | None = None
+
+    def clock(self, table: str) -> datetime:
+        """The source's time, that of the first table."""
+        self._now = self._now or self._source.clock(table)
+        return self._now
+
+    def cursor(self, spec: TableSpec) -> CursorColumn:
+        """The first cursor column of a table. Raises ConfigError where the table is not as `spec` needs it."""
+        key, now = (self._database, spec), time.monotonic()
+        asked, cursor = _cursors.get(key, (float("-inf"), None))
+        if cursor is None or now - asked > FACTS_SECONDS:
+            cursor = _cursor(self._source, spec)
+            assert cursor is not None
+            if len(_cursors) >= CURSORS_MOST:
+                _cursors.clear()
+            _cursors[key] = (now, cursor)
+        return cursor
+
+    @cached_property
+    def _database(self) -> str:
+        return self._source.identity().database
+
+
+_cursors: dict[tuple[str, TableSpec], tuple[float, CursorColumn]] = {}
+"""By database and table: when it was asked for, by the clock of this process, and the cursor."""
 
 
 def _cursor(source: Source, spec: TableSpec) -> CursorColumn | None:
     return resolve(spec, source.describe(spec.table)).cursor if spec.cursor else None
 
 
-def _reason(head: Manifest | None, maximum: Mark | None, partition: Partition) -> str | None:
+def _reason(head: Head | None, maximum: Mark | None, partition: Partition) -> str | None:
     """Why a partition should be read, or None. A maximum beyond the end counts as the end."""
     if maximum is None or (partition.start is not None and is_below(maximum, (partition.start,))):
         return None

@@ -15,6 +15,7 @@ from ..sources.base import Read, Source, TableFacts
 from .density import PROBES_MOST, Density, estimate, remembered
 from .effort import predict_remaining_effort
 from .lake import Lake, Place
+from .mask import in_words
 from .pending import pending_of, table_keys
 from .rules import Resolved, resolve
 from .strategy import PARQUET_SHARE, choose, is_by_id
@@ -201,6 +202,7 @@ class _Planner:
             prefix_column=partition.column,
             prefix=partition.prefix,
             with_ties=self.resolved.with_ties,
+            where=self.resolved.where,
         )
 
     def _files(self, rows: int) -> int:
@@ -223,8 +225,8 @@ def _type(spec: TableSpec, facts: TableFacts, column: Column, lake: Column | Non
         return TypePlan(column.name, column.source_type, "", "left out")
     found = facts.column(column.name)
     notes = []
-    if lake.transform == "hash":
-        notes.append(f"keyed hash (key in {spec.columns.hash_key_env}); the value does not leave the source")
+    if lake.hidden:
+        notes.append(f"{in_words(spec, column.name)}; the value itself is not written anywhere")
     elif found is not None and found.as_text:
         notes.append("as the server's own text" + ("" if column.portable else "; text in the warehouse too"))
     if found is not None and found.guard is not None:

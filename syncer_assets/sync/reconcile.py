@@ -78,7 +78,7 @@ def reconcile(
     SyncError; RefusedByGuard where more differs than a repair should touch, before anything is changed.
     """
     started = time.monotonic()
-    first = retrying(lambda: scan(source, warehouse, spec, target), backoff)
+    first = retrying(lambda: scan(source, warehouse, spec, target), backoff, emit)
     done = Reconciliation(first.comparison, keys=_named(first, keys))
     _tell(emit, first.comparison)
     if lake is not None and first.different:
@@ -87,7 +87,7 @@ def reconcile(
         for each in wanted:
             _repair(source, lake, warehouse, first, each, done, run_id, emit, backoff)
         if wanted:
-            done.after = retrying(lambda: scan(source, warehouse, spec, target, again=first), backoff).comparison
+            done.after = retrying(lambda: scan(source, warehouse, spec, target, again=first), backoff, emit).comparison
             _tell(emit, done.after)
     done.seconds = round(time.monotonic() - started, 3)
     return done
@@ -106,7 +106,9 @@ def _repair(
 ) -> None:
     """One partition: its manifest, and the load."""
     spec, target = first.table.spec, first.table.target
-    repaired: Repaired = retrying(lambda: repair(source, lake, first.table, wanted, run_id=run_id, emit=emit), backoff)
+    repaired: Repaired = retrying(
+        lambda: repair(source, lake, first.table, wanted, run_id=run_id, emit=emit), backoff, emit
+    )
     loaded: LoadReport = load(
         lake, warehouse, spec, target, wanted.partition, run_id=run_id, emit=emit, backoff=backoff
     )

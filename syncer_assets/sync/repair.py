@@ -23,10 +23,10 @@ from . import table_note
 from .differences import Compared
 from .lake import Lake, Place, lost_race
 from .load import deletes_schema
-from .mask import hasher
+from .mask import masker
 from .parquet import MB, FileSink
 from .rules import resolve
-from .window import carried
+from .window import carried, stamp
 from .writer import ROW_GROUPS_IN_MEMORY
 
 KEYS_A_QUERY = 10_000
@@ -62,7 +62,7 @@ def repair(source: Source, lake: Lake, table: Compared, wanted: Wanted, *, run_i
     """
     place = Place(table.spec.source, table.spec.table, wanted.partition)
     head, server = _head(source, lake, table, place), source.identity().server
-    captured_at = source.clock(table.spec.table)
+    captured_at = stamp(source, table.spec.table, head, emit)
     numbers, folder = count(), place.data(head.seq + 1, uuid.uuid4().hex[:12])
     schema = arrow_schema(head.columns)
     sink = _sink(lake, table, folder, schema, numbers, cursor=_bounded_cursor(table, schema))
@@ -147,9 +147,10 @@ def _write_rows(source: Source, table: Compared, head: Manifest, wanted: Wanted,
         end=partition.end,
         prefix_column=partition.column,
         prefix=partition.prefix,
+        where=resolved.where,
     )
     names = [column.name for column in head.columns]
-    mask = hasher(spec, names)
+    mask = masker(spec, names)
     if cursor is None or head.safe is not None:
         for part, only in _queries(wanted.rows):
             _write(source.read(replace(read, keys=part), server), only, names, mask, table.key[0], sink)
@@ -204,7 +205,7 @@ def _write_deletes(source: Source, table: Compared, head: Manifest, gone: pl.Dat
     alive = 0
     for part in gone.iter_slices(KEYS_A_QUERY):
         keys = Keys(table.keys, tuple(tuple(part[name]) for name in fields))
-        there = pl.from_arrow(source.key_rows(spec.table, table.keys, table.key, keys))
+        there = pl.from_arrow(source.key_rows(spec.table, table.keys, table.key, keys, (), table.resolved.where))
         assert isinstance(there, pl.DataFrame)
         left = part.join(there, on=fields, how="anti").filter(pl.col("captured_at") < applied)
         alive += len(part) - len(left)

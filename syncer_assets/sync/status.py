@@ -182,7 +182,7 @@ def _status(head: Manifest, loads: dict[str, PartitionLoads] | None) -> Partitio
         captured_at=head.captured_at,
         lag_seconds=_lag(head),
         loaded_seq=loaded,
-        pending_manifests=None if loaded is None else head.seq - loaded,
+        pending_manifests=None if loaded is None else max(0, head.seq - loaded),  # a new lake begins anew
         rows=None if loads is None else load.rows if load else 0,
         last_loaded_at=load.last_loaded_at if load else None,
         last_rows=load.last_rows if load else None,

@@ -2,12 +2,11 @@
 
 import json
 from dataclasses import dataclass
-
-import obstore
+from io import BytesIO
 
 from ..model.errors import ConfigError, IdentityChanged
 from ..model.manifest import Manifest
-from ..model.table import TableSpec
+from ..model.table import WHERE, TableSpec
 from .lake import Lake, Place
 
 
@@ -24,18 +23,32 @@ class TableNote:
 
 def read(lake: Lake, place: Place, spec: TableSpec, identity: str) -> TableNote:
     """The note of a table, written now if this is its first sync."""
-    lake.put_if_absent(_path(place), TableNote(spec.partitions.fingerprint(), (identity,)).to_bytes())
+    lake.put_if_absent(_path(place), TableNote(spec.scheme, (identity,)).to_bytes())
     body = json.loads(lake.get(_path(place)))
     return TableNote(body["scheme"], tuple(body["identities"]))
 
 
 def check_scheme(note: TableNote, spec: TableSpec, *, full: bool) -> None:
-    """A changed partition scheme would leave rows between old and new partitions: refused without `full`."""
-    if note.scheme != spec.partitions.fingerprint() and not full:
+    """A changed partition scheme would leave rows between old and new partitions, a changed `where` rows of both:
+    refused without `full`."""
+    if note.scheme != spec.scheme and not full:
+        field = "partitions" if note.scheme.partition(WHERE)[0] != spec.partitions.fingerprint() else "where"
         raise ConfigError(
-            f"the partitions changed from {note.scheme} to {spec.partitions.fingerprint()}",
+            f"the {'partitions' if field == 'partitions' else 'rows'} changed from {note.scheme} to {spec.scheme}",
             table=spec.table,
-            fix="restore `partitions`, or read the table anew with `syncer run --full`",
+            fix=f"restore `{field}`, or read the table anew with `syncer run --full`",
+        )
+
+
+def check_where(head: Manifest | None, spec: TableSpec) -> None:
+    """Where one partition was read anew after `where` changed, the others have to be, too."""
+    earlier = head.scheme.partition(WHERE)[2] if head else ""
+    if head and earlier != (spec.where or ""):
+        raise ConfigError(
+            f"`where` changed since it was read, from {earlier or 'nothing'} to {spec.where or 'nothing'}",
+            table=spec.table,
+            partition=head.partition,
+            fix="restore it, or read the partition anew with `syncer run --full`",
         )
 
 
@@ -58,8 +71,8 @@ def check_identity(note: TableNote, head: Manifest | None, identity: str, *, ful
 
 def renew_scheme(lake: Lake, place: Place, note: TableNote, spec: TableSpec) -> None:
     """After a full read by a new scheme."""
-    if note.scheme != spec.partitions.fingerprint():
-        _write(lake, place, TableNote(spec.partitions.fingerprint(), note.identities))
+    if note.scheme != spec.scheme:
+        _write(lake, place, TableNote(spec.scheme, note.identities))
 
 
 def adopt(lake: Lake, place: Place, spec: TableSpec, identity: str, earlier: str) -> None:
@@ -73,4 +86,4 @@ def _path(place: Place) -> str:
 
 
 def _write(lake: Lake, place: Place, note: TableNote) -> None:
-    obstore.put(lake.store, _path(place), note.to_bytes())
+    lake.put_file(_path(place), BytesIO(note.to_bytes()))

@@ -23,7 +23,7 @@ def extract_whole_table(
     emit: Emit,
 ) -> None:
     """Read the whole table in one snapshot whose own count must be met. The same content again is not committed."""
-    read = Read(table=spec.table, columns=resolved.read, order=resolved.order)
+    read = Read(table=spec.table, columns=resolved.read, order=resolved.order, where=resolved.where)
     snapshot = source.snapshot(read)
     try:
         emit("snapshot opened", rows=snapshot.rows)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from ..model.capture import Capture
 from ..model.errors import IdentityChanged
@@ -61,6 +62,18 @@ def settle(
         judged = source.judge(spec, resolved.order, judged)
     emit("ceiling judged", proven=sum(c.proven for c in judged), unproven=sum(not c.proven for c in judged))
     return judged
+
+
+def stamp(source: Source, table: str, head: Manifest | None, emit: Emit) -> datetime:
+    """The source's time, taken before the first row; later than the extraction before, though its clock was set back.
+
+    Which version of a row wins is decided by it (DESIGN 6).
+    """
+    now = source.clock(table)
+    if head is None or now > head.captured_at:
+        return now
+    emit("source clock was set back", table=table, seconds=(head.captured_at - now).total_seconds())
+    return head.captured_at + timedelta(microseconds=1)
 
 
 def open_window(

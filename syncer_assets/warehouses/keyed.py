@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from ..model.columns import Column
-from ..model.keyed_update import Batch, BatchCounts, KeyedUpdateSpec, Slice
+from ..model.keyed_update import Batch, BatchCounts, KeyedStatus, KeyedUpdateSpec, Slice
 from ..model.table import Target
 
 
@@ -111,4 +111,8 @@ class KeyedWarehouse(Protocol):
 
     def keyed(self, target: Target, job: str, partition: str) -> KeyedTarget:
         """One partition of one keyed update."""
+        ...
+
+    def keyed_status(self, target: Target, job: str) -> list[KeyedStatus]:
+        """What the ledger has of each partition that was ever begun."""
         ...

@@ -22,6 +22,7 @@ from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets.sync.checksum import compare
 from syncer_assets.sync.lake import Lake
 from syncer_assets.warehouses.postgres import PostgresWarehouse
+from syncer_assets_tests.faults import record
 from syncer_assets_tests.faults.job import lake_objects
 from syncer_assets_tests.servers import Database, poll
 
@@ -62,8 +63,11 @@ def assert_invariants(
         if converged:
             _assert_same_rows(source, warehouse, spec, target, partitions)
     orphans = {path for path in objects if "/data/" in path} - named
+    record.counted(orphans=len(orphans))
     assert not orphans, f"I9: data objects that no manifest names: {sorted(orphans)}"
     _assert_nothing_left_over(warehouse)
+    if converged:
+        record.whole()
     return marks
 
 
@@ -162,7 +166,8 @@ def _assert_ledger(
     """I3: one ledger row a manifest, without gaps, up to the watermark. I11: each row's numbers add up."""
     rows = warehouse.execute(
         "SELECT seq, manifest_sha256, superseded_by, rows_in, rows_inserted + rows_updated + rows_unchanged"
-        " + rows_stale + rows_deduplicated FROM _syncer.loads WHERE target_name = %s AND partition_key = %s ORDER BY 1",
+        " + rows_stale + rows_deduplicated, min(seq) OVER (PARTITION BY loaded_at) FROM _syncer.loads"
+        " WHERE target_name = %s AND partition_key = %s ORDER BY 1",
         [target.name, partition],
     )
     marks = warehouse.execute(
@@ -177,10 +182,11 @@ def _assert_ledger(
     )
     if converged:
         assert len(rows) == len(manifests), f"{where}: {len(rows)} of {len(manifests)} manifests are loaded"
-    for (seq, sha256, superseded_by, rows_in, accounted), manifest in zip(rows, manifests, strict=False):
+    for (seq, sha256, superseded_by, rows_in, accounted, first), manifest in zip(rows, manifests, strict=False):
         assert sha256 == manifest["sha256"], f"{where}: manifest {seq} is another one than was loaded"
         assert rows_in == accounted, f"I11: {where} {seq}: {rows_in} rows in, {accounted} accounted for"
-        assert rows_in == _live_rows(spec, manifest, superseded_by, manifests), f"I11: {where} {seq}: {rows_in} rows in"
+        live = _live_rows(spec, manifest, superseded_by, manifests, first)
+        assert rows_in == live, f"I11: {where} {seq}: {rows_in} rows in, {live} live"
     if rows:
         last = manifests[len(rows) - 1]
         loaded = [None if mark is None else json.loads(mark) for mark in marks[0][1:]]
@@ -188,13 +194,22 @@ def _assert_ledger(
 
 
 def _live_rows(
-    spec: TableSpec, manifest: Mapping[str, Any], superseded_by: int | None, manifests: Sequence[Mapping[str, Any]]
+    spec: TableSpec,
+    manifest: Mapping[str, Any],
+    superseded_by: int | None,
+    manifests: Sequence[Mapping[str, Any]],
+    first: int,
 ) -> int:
-    """Rows of a manifest that its load had to stage."""
+    """Rows of a manifest that its load had to stage; `first` is the load's first one, and what was carried from before
+    that one is in the target already."""
     if superseded_by is not None and manifests[superseded_by - 1]["mode"] == "replace":
         return 0
     only_final = superseded_by is not None or spec.load == "append"
-    return sum(file["rows"] for file in manifest["files"] if not (only_final and file["provisional"]))
+    return sum(
+        file["rows"]
+        for file in manifest["files"]
+        if not (only_final and file["provisional"]) and (file.get("carried_from") or first) >= first
+    )
 
 
 def _assert_target(lake: Lake, warehouse: Database, target: Target) -> None:
@@ -238,6 +253,7 @@ def _assert_same_rows(
         for database, table in ((source, spec.table), (warehouse, target.name))
     )
     lost, extra = here - there, there - here
+    record.counted(lost=lost.total(), doubled=extra.total())
     assert not lost, (
         f"I1: {lost.total()} of {here.total()} rows of {spec.table} are not in the warehouse: {_some(lost)}"
     )

@@ -14,6 +14,14 @@ from pathlib import Path
 from syncer_assets.model.partition import PartitionScheme
 from syncer_assets.model.report import Emit, LoadReport, SyncReport, silent
 from syncer_assets.model.table import ChunkSettings, FileSettings, Mode, TableSpec, Target
+from syncer_assets.model.upkeep import (
+    BloatLimit,
+    BloatLimits,
+    MaintenanceReport,
+    MaintenanceRequest,
+    RepairLimits,
+    Upkeep,
+)
 from syncer_assets.sources.base import Source
 from syncer_assets.sources.registry import open_source
 from syncer_assets.sync.extract import extract
@@ -44,6 +52,10 @@ EVENTS = replace(_SMALL, table="public.events", cursor=("id",), load="append")
 COUNTRIES = replace(_SMALL, table="public.countries", load="replace", files=FileSettings(max_rows=20))
 SPECS = (ORDERS, ITEMS, EVENTS, COUNTRIES)
 """By time with updates and a tail that is not final; by id in partitions; appended without a key; whole."""
+
+_ANY = BloatLimit(0, 0)
+EAGER = Upkeep(bloat=BloatLimits(_ANY, _ANY, _ANY), repair=RepairLimits(lock_timeout_seconds=60))
+"""Every index that wastes a byte is rebuilt."""
 
 _TABLES = """
 CREATE TABLE orders (
@@ -93,7 +105,7 @@ class Job:
     @contextmanager
     def opened(self) -> Iterator["Opened"]:
         """The connections; nothing is asked of a server yet."""
-        source = open_source("shop", "postgres", self.source_dsn, **self.source_settings)
+        source = open_source("shop", "postgres", self.source_dsn, insecure=False, **self.source_settings)
         warehouse = PostgresWarehouse("dw", self.warehouse_dsn, self.warehouse_settings)
         try:
             yield Opened(self, source, open_lake(self.lake_url), warehouse)
@@ -139,6 +151,10 @@ class Opened:
     def load(self, spec: TableSpec, partition: str = "all", emit: Emit = silent) -> LoadReport:
         target = target_of(spec)
         return load(self.lake, self.warehouse, spec, target, partition, emit=emit, backoff=self.job.backoff)
+
+    def repair(self, spec: TableSpec, emit: Emit = silent) -> MaintenanceReport:
+        """VACUUM, ANALYZE, REINDEX CONCURRENTLY."""
+        return self.warehouse.maintain(target_of(spec), EAGER, MaintenanceRequest("repair"), emit=emit)
 
     def reconcile(self, spec: TableSpec, emit: Emit = silent) -> Reconciliation:
         """Compare, and repair through the lake."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from syncer_assets.model.table import TableSpec
 from syncer_assets.sync.lake import Lake, Place, open_lake
 from syncer_assets_tests.faults.invariants import Footprint, assert_invariants
 from syncer_assets_tests.faults.job import COUNTRIES, EVENTS, ORDERS, Job, Opened, target_of, write
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database
 
 Damage = Callable[[Path], object]
@@ -49,6 +51,7 @@ def test_a_damaged_data_object_stops_the_load(
     hurt, says = DAMAGES[damage]
 
     hurt(path)
+    struck()
     with pytest.raises(LakeCorrupt, match=says) as raised:
         opened.load(spec, emit=lambda event, **fields: events.append(event))
 
@@ -119,6 +122,25 @@ def test_another_lake_generation_is_refused(opened: Opened, warehouse_db: Databa
     assert_invariants(source_db, reopened.lake, warehouse_db, [(ORDERS, target_of(ORDERS))])
 
 
+def test_a_lake_that_was_wiped_is_not_taken_for_a_new_one(
+    opened: Opened, source_db: Database, warehouse_db: Database
+) -> None:
+    """Everything is read once more, and the load says that the warehouse is of another lake."""
+    opened.extract(EVENTS)
+    opened.load(EVENTS)
+    before = _footprint(warehouse_db, EVENTS)
+    assert opened.lake.root is not None
+    for path in opened.lake.root.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    struck()
+    write(source_db, 1)
+    reopened = Opened(opened.job, opened.source, open_lake(opened.job.lake_url), opened.warehouse)
+    reopened.extract(EVENTS)
+    with pytest.raises(IdentityChanged, match=r"shop\.events: .*lake generation .*Fix: .*--full.*adopt"):
+        reopened.load(EVENTS)
+    assert _footprint(warehouse_db, EVENTS) == before
+
+
 @pytest.mark.parametrize("made_anew", [False, True])
 def test_a_dropped_target_is_told(made_anew: bool, opened: Opened, warehouse_db: Database, source_db: Database) -> None:
     opened.extract(ORDERS)
@@ -126,7 +148,8 @@ def test_a_dropped_target_is_told(made_anew: bool, opened: Opened, warehouse_db:
     if made_anew:
         warehouse_db.execute(
             "CREATE TABLE shop.copy (LIKE shop.orders INCLUDING ALL); DROP TABLE shop.orders;"
-            " ALTER TABLE shop.copy RENAME TO orders"
+            " ALTER TABLE shop.copy RENAME TO orders;"
+            f" ALTER TABLE shop.orders OWNER TO syncer_loader_{warehouse_db.name}"
         )
     else:
         warehouse_db.execute("DROP TABLE shop.orders")

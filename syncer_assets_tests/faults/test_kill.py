@@ -25,6 +25,7 @@ from syncer_assets_tests.faults.job import (
     target_of,
     write,
 )
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database
 
 Nths = tuple[int, ...]
@@ -136,6 +137,7 @@ def test_a_row_that_was_committed_late_survives_a_kill(
         _rerun(opened, spec, source_db, warehouse_db)
 
 
+@pytest.mark.timeout(300)
 def test_kills_in_a_row_are_made_good_by_one_run(
     job: Job, source_db: Database, warehouse_db: Database, tmp_path: Path
 ) -> None:
@@ -200,8 +202,9 @@ def test_every_event_before_commit_is_a_kill_point(job: Job, source_db: Database
 
 def _kill(job: Job, folder: Path, step: str, nth: int, *options: str) -> None:
     child = start_worker(job, folder, "--at", step, "--nth", str(nth), *options)
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=100)
     assert child.returncode == -signal.SIGKILL, f"not killed at {step} {nth}: {output}"
+    struck()
 
 
 def _rerun(opened: Opened, spec: TableSpec, source: Database, warehouse: Database, since: Marks | None = None) -> Marks:
@@ -225,4 +228,6 @@ def _forget_everything(opened: Opened, warehouse: Database) -> None:
     for path in opened.lake.root.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     opened.lake._generation = None
-    warehouse.execute("DROP SCHEMA IF EXISTS _syncer CASCADE; DROP SCHEMA IF EXISTS shop CASCADE")
+    tables = warehouse.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('_syncer', 'shop')")
+    for schema, table in tables:
+        warehouse.execute(f"DROP TABLE {schema}.{table} CASCADE")

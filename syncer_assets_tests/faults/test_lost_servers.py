@@ -16,6 +16,7 @@ from syncer_assets.drivers.postgres import translate
 from syncer_assets.model.table import TableSpec
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import COUNTRIES, ORDERS, Job, make_tables, target_of, write
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database, poll
 
 STEPS = [
@@ -85,6 +86,7 @@ def test_a_run_goes_on_after_the_server_crashed(
         if event == at and not killed:
             killed.extend(_backends(crashing))
             os.kill(killed[0], signal.SIGKILL)
+            struck()
 
     with job.opened() as opened:
         opened.run(emit)
@@ -116,6 +118,7 @@ def test_what_a_recovering_server_says_is_worth_another_attempt(said: str) -> No
 
 def _end_sessions(database: Database) -> int:
     """End every session of the engine, and wait until it is gone."""
+    struck()
     return database.scalar(
         "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"

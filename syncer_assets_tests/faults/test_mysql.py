@@ -26,15 +26,19 @@ from syncer_assets_tests.sync.tables import spec_of
 ROWS = 150_000
 """Of 500 bytes each: more than sockets hold, so that a query runs while its first rows are used."""
 
+FEWER = 60_000
+"""Still more than sockets hold."""
+
 READING = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT t.%%pad%%' AND DB = %s"
 BY_ID = spec_of("wide", ("id",), chunk=ChunkSettings(rows=150_000, target_seconds=60))
 WHOLE = spec_of("wide", (), load="replace")
 
 
 class Disturbed(MySQLSource):
-    """A source to which something happens once, in the middle of its second batch of rows or a later one."""
+    """A source to which something happens once, behind its second batch of rows (or that of number `after`)."""
 
     batches_seen = 0
+    after = 2
 
     def disturb(self) -> None:
         """What happens."""
@@ -43,7 +47,7 @@ class Disturbed(MySQLSource):
         for batch in super()._batches(session, read):
             yield batch
             self.batches_seen += 1
-            if self.batches_seen >= 2:
+            if self.batches_seen >= self.after:
                 happens, self.disturb = self.disturb, lambda: None
                 happens()
 
@@ -72,9 +76,9 @@ def open_rig(lake_dir: Path) -> Iterator[OpenRig]:
         source.close()
 
 
-def fill(database: MariaDatabase) -> None:
+def fill(database: MariaDatabase, rows: int = ROWS) -> None:
     database.execute("CREATE TABLE wide (id int AUTO_INCREMENT PRIMARY KEY, pad char(250) NOT NULL, more char(250))")
-    database.execute(f"INSERT INTO wide SELECT seq, REPEAT(seq % 10, 250), REPEAT('x', 250) FROM seq_1_to_{ROWS}")
+    database.execute(f"INSERT INTO wide SELECT seq, REPEAT(seq % 10, 250), REPEAT('x', 250) FROM seq_1_to_{rows}")
 
 
 def kill(database: MariaDatabase, word: str) -> Callable[[], None]:
@@ -97,8 +101,8 @@ def wait(seconds: float) -> Callable[[], None]:
     return waiting
 
 
-def assert_whole(rig: MariaRig, spec: TableSpec) -> None:
-    assert rig.in_lake(spec, "id") == Counter((n,) for n in range(1, ROWS + 1))
+def assert_whole(rig: MariaRig, spec: TableSpec, rows: int = ROWS) -> None:
+    assert rig.in_lake(spec, "id") == Counter((n,) for n in range(1, rows + 1))
 
 
 DISTURBANCES = [
@@ -130,6 +134,30 @@ def test_a_stream_that_breaks_off_never_gives_a_short_file(
     assert_whole(rig, spec)
     assert rig.head(spec).rows == ROWS
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("after", [1, FEWER // 10_000], ids=["first row", "last row"])
+def test_a_kill_at_the_first_and_the_last_row_never_gives_a_short_file(
+    after: int, seed: int, maria_db: MariaDatabase, open_rig: OpenRig
+) -> None:
+    """At the end, the rows may lie in sockets already: then nothing is lost."""
+    word = ("KILL QUERY", "KILL")[(seed + after) % 2]
+    fill(maria_db, FEWER)
+    rig, source = open_rig(maria_db)
+    source.after = after
+
+    def killing() -> None:
+        with closing(maria_db.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(READING, (maria_db.name,))
+            for (thread,) in cursor.fetchall():  # none where the server has sent all
+                cursor.execute(f"{word} {thread}")
+
+    source.disturb = killing
+    rig.sync(BY_ID)
+    lost = rig.told("source connection lost, reading on")
+    assert [fields["code"] for fields in lost] in ([{"KILL": "2013", "KILL QUERY": "1317"}[word]], [])
+    assert lost or after > 1
+    assert_whole(rig, BY_ID, FEWER)
 
 
 @pytest.fixture(scope="module")
@@ -176,18 +204,28 @@ def test_a_run_goes_on_after_the_server_died(crashing: MariaDB, open_rig: OpenRi
     database.drop()
 
 
-def test_a_server_that_is_made_read_only_meanwhile_is_read_on(crashing: MariaDB, open_rig: OpenRig) -> None:
+@pytest.mark.parametrize("back", ["before the end", "later"])
+def test_a_server_that_is_made_read_only_meanwhile_is_read_on(back: str, crashing: MariaDB, open_rig: OpenRig) -> None:
+    """Our sessions only read. But such a server may be a replica now: where it stays so, the read is begun anew."""
     database = MariaDatabase.create(crashing, "crashing")
-    fill(database)
+    fill(database, FEWER)
     rig, source = open_rig(database)
 
     def freeze() -> None:
         database.execute("SET GLOBAL read_only = 1")
+        if back == "before the end":
+            source.disturb, source.after = thaw, source.batches_seen + 3
+
+    def thaw() -> None:
+        database.execute("SET GLOBAL read_only = 0")
 
     source.disturb = freeze
-    rig.sync(BY_ID)
-    database.execute("SET GLOBAL read_only = 0")
-    assert_whole(rig, BY_ID)
+    try:
+        rig.sync(BY_ID)
+    finally:
+        thaw()
+    assert len(rig.told("attempt thrown away")) == (back == "later")
+    assert_whole(rig, BY_ID, FEWER)
     database.drop()
 
 

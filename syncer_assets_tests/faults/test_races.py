@@ -24,6 +24,7 @@ from syncer_assets_tests.faults.job import (
     target_of,
     write,
 )
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database, poll
 
 FIRST, SECOND = "000000000000-000000000399", "000000000400-000000000799"
@@ -205,6 +206,7 @@ def _wait_until_stopped(process: subprocess.Popen[str]) -> None:
         return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     poll(stopped, deadline_seconds=30)
+    struck()
 
 
 def _wake(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -220,5 +222,5 @@ def _go_on(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=100)
     return json.loads(output.splitlines()[-1])

@@ -14,6 +14,7 @@ import pytest
 from syncer_assets.model.table import TableSpec
 from syncer_assets_tests.faults.invariants import Footprint, assert_invariants
 from syncer_assets_tests.faults.job import ITEMS, ORDERS, Job, Opened, data_objects, start_worker, target_of
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database
 
 HARD = replace(ORDERS, deletes="hard", late_commit_lag=timedelta(0))
@@ -54,6 +55,7 @@ def test_a_repair_that_was_killed_is_finished_by_the_next(
         _differ(spec, source_db, warehouse_db)
         child = start_worker(opened.job, tmp_path, "--at", step, "--nth", str(nth), "--run", "reconcile")
         assert child.wait() == -signal.SIGKILL
+        struck()
         done = opened.reconcile(spec)
         assert done.equal and not done.left
         target = target_of(spec)

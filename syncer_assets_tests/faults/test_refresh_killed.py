@@ -13,6 +13,7 @@ import pytest
 from syncer_assets.model.table import RefreshSettings, TableSpec
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import COUNTRIES, Job, Opened, start_worker, target_of, write
+from syncer_assets_tests.faults.record import struck
 from syncer_assets_tests.servers import Database, poll
 
 DIFF = replace(COUNTRIES, refresh=RefreshSettings("diff"))
@@ -35,7 +36,8 @@ def refreshed(job: Job, source_db: Database, warehouse_db: Database) -> Iterator
     with job.opened() as opened:
         Opened(job.only(COUNTRIES), opened.source, opened.lake, opened.warehouse).run()
         warehouse_db.execute(
-            "CREATE INDEX by_name ON shop.countries (name); CREATE VIEW shop.seen AS SELECT name FROM shop.countries"
+            "CREATE INDEX by_name ON shop.countries (name); CREATE VIEW shop.seen AS SELECT name FROM shop.countries;"
+            f"ALTER VIEW shop.seen OWNER TO syncer_loader_{warehouse_db.name}"
         )
         write(source_db, 1)
         yield opened
@@ -52,8 +54,9 @@ def test_a_refresh_that_was_killed_left_the_old_table_or_the_new_one(
     old, new = loaded(warehouse_db), wanted(source_db)
     assert old != new
     child = start_worker(refreshed.job.only(spec), tmp_path, "--at", step)
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=100)
     assert child.returncode == -signal.SIGKILL, f"not killed at {step}: {output}"
+    struck()
     poll(lambda: not sessions(warehouse_db), deadline_seconds=30)
     found = loaded(warehouse_db)
     assert found in (old, new), f"neither the old table nor the new one: {sorted(found ^ new)}"
@@ -71,6 +74,7 @@ def test_a_refresh_whose_sessions_are_ended_tries_again(
 
     def emit(event: str, **fields: object) -> None:
         if event == step and not ended:
+            struck()
             ended.append(warehouse_db.scalar(f"SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) {OURS}"))
             assert loaded(warehouse_db) in (old, new)
 

@@ -32,6 +32,7 @@ def role(source_db: Database) -> Iterator[str]:
         source_db.execute("CREATE ROLE password")
     source_db.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{literal}' IN ROLE password")
     source_db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    source_db.execute(f"GRANT CONNECT ON DATABASE {source_db.name} TO {role}")
     yield role
     source_db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 

@@ -31,6 +31,9 @@ CALLS = {
     "index": ("syncer_assets.warehouses.postgres.swap", "_index"),
     "place": ("syncer_assets.warehouses.postgres.swap", "put_in_place"),
     "load": ("syncer_assets_tests.faults.job", "load"),
+    "transact": ("syncer_assets.warehouses.postgres.load", "_transact"),
+    "vacuum": ("syncer_assets.warehouses.postgres.vacuum", "vacuum"),
+    "analyze": ("syncer_assets.warehouses.postgres.vacuum", "analyze"),
 }
 """Calls that lie between two events."""
 
@@ -54,6 +57,10 @@ class Fault:
             case "pause":
                 say({"paused": step})
                 sys.stdin.readline()
+
+    def is_next(self, step: str) -> bool:
+        """Whether it strikes when the step comes again."""
+        return step == self._at and self.seen[step] + 1 == self._nth
 
     def watch_calls(self) -> None:
         """Make each of CALLS a step before and a step after."""
@@ -84,7 +91,7 @@ def main() -> None:
     parser.add_argument("--at")
     parser.add_argument("--nth", type=int, default=1)
     parser.add_argument("--do", choices=("kill", "stop", "pause"), default="kill")
-    parser.add_argument("--run", choices=("all", "extract", "load", "reconcile"), default="all")
+    parser.add_argument("--run", choices=("all", "extract", "load", "reconcile", "repair"), default="all")
     parser.add_argument("--partition")
     parser.add_argument("--full", action="store_true", help="read everything again")
     parser.add_argument("--small-parts", action="store_true", help="upload in parts of 200 bytes instead of 8 MB")
@@ -120,6 +127,8 @@ def run(opened: Opened, what: str, partition: str | None, fault: Fault, mode: Mo
             return [vars(opened.load(spec, key, fault))]
         case "reconcile":
             return [vars(opened.reconcile(spec, fault))]
+        case "repair":
+            return [vars(opened.repair(spec, fault))]
         case _:
             done = opened.run(fault, mode)
             return [vars(report) for report in (*done.syncs, *done.loads)]
@@ -129,7 +138,12 @@ def send_commit_before(fault: Fault) -> None:
     """So that a kill finds the load between COMMIT and its answer."""
     from syncer_assets.warehouses.postgres import load
 
+    committed = load.commit
+
     def commit(connection: Any) -> None:
+        if not fault.is_next("commit sent"):
+            fault("commit sent")
+            return committed(connection)
         connection.pgconn.send_query(b"COMMIT")
         connection.pgconn.flush()
         fault("commit sent")

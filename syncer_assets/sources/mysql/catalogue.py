@@ -86,6 +86,7 @@ def describe(connection: mysql.Connection, table: str) -> TableFacts:
         can_select=not unreadable and _may_select_all(connection, table),
         unreadable=unreadable,
         comment=comment or None,
+        engine="mysql",
     )
 
 

@@ -37,11 +37,12 @@ def buckets(
     key: Sequence[str],
     number: int,
     only: Sequence[int] | None,
+    where: str | None = None,
 ) -> dict[int, tuple[int, int]]:
     """Per bucket (rows, sum of row hashes), in one scan. Rows too long to be hashed count, so that theirs differ."""
     bucket = _bucket(columns, key, number)
     statement = BUCKETS_SQL.format(
-        bucket=bucket, hash=_row_hash(columns), table=relation(table), where=_in_buckets(bucket, only)
+        bucket=bucket, hash=_row_hash(columns), table=relation(table), where=_all(_in_buckets(bucket, only), where)
     )
     return {int(bucket): (int(rows), int(total)) for bucket, rows, total in mysql.rows(connection, statement)}
 
@@ -53,6 +54,7 @@ def key_rows(
     key: Sequence[str],
     rows: Buckets | Keys,
     beside: Sequence[Column],
+    where: str | None = None,
     *,
     who: str,
 ) -> pa.Table:
@@ -66,7 +68,7 @@ def key_rows(
         hash=_row_hash(columns),
         beside="".join(f", {canonical(column)}" for column in beside),
         table=relation(table),
-        where=_in_buckets(_bucket(columns, key, rows.number), rows.only) if by_bucket else condition(rows),
+        where=_all(_in_buckets(_bucket(columns, key, rows.number), rows.only) if by_bucket else condition(rows), where),
     )
     schema = key_rows_schema(key, beside)
     at = schema.get_field_index("hash")
@@ -76,6 +78,10 @@ def key_rows(
     if found.column("hash").null_count:
         raise _too_long(table)
     return found.cast(schema)
+
+
+def _all(*conditions: str | None) -> str:
+    return " AND ".join(each for each in conditions if each)
 
 
 def _keys(columns: Sequence[Column], key: Sequence[str]) -> list[str]:

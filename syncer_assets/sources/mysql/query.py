@@ -58,6 +58,8 @@ def conditions(read: Read) -> list[str]:
         found.append(condition(read.keys, "t."))
     if read.prefix is not None and read.prefix_column is not None:
         found.append(starts_with(read.prefix_column, read.prefix))
+    if read.where is not None:
+        found.append(read.where)
     return found
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ...drivers import mysql, mysql_rows
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
-from ...model.errors import AttemptVoid
+from ...model.errors import AttemptVoid, DbError
 from ...model.keys import Buckets, Keys
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
@@ -127,10 +127,11 @@ class MySQLSource:
         with self._errors("read", table), self._lock:
             return sorted(prefix.decode() for (prefix,) in mysql.rows(self._connection, statement))
 
-    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str], where: str | None = None) -> int:
         """Rows whose column starts with none of the prefixes, NULL included."""
         listed = " OR ".join(query.starts_with(column, prefix) for prefix in prefixes)
         statement = f"SELECT COUNT(*) FROM {query.relation(table)} AS t WHERE ({listed}) IS NOT TRUE"
+        statement += f" AND {where}" if where else ""
         return int(str(self._scalar(table, statement)))
 
     def sql(self, read: Read) -> str:
@@ -147,7 +148,13 @@ class MySQLSource:
         session = self._open()
         with self._errors("read", read.table):
             self._assert_server(session, server, read.table)
-        yield from self._batches(session, read)
+        try:
+            yield from self._batches(session, read)
+        except DbError as error:
+            if error.retryable and self._lock.acquire(blocking=False):  # what ended one session may have ended all
+                self.close()
+                self._lock.release()
+            raise
 
     def snapshot(self, read: Read) -> "MySQLSnapshot":
         """A whole-table read whose count comes from the same transaction's view."""
@@ -160,10 +167,11 @@ class MySQLSource:
         key: Sequence[str],
         buckets: int,
         only: Sequence[int] | None = None,
+        where: str | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
         with self._errors("read", table), self._lock:
-            return checksum.buckets(self._connection, table, columns, key, buckets, only)
+            return checksum.buckets(self._connection, table, columns, key, buckets, only, where)
 
     def key_rows(
         self,
@@ -172,9 +180,10 @@ class MySQLSource:
         key: Sequence[str],
         rows: Buckets | Keys,
         beside: Sequence[Column] = (),
+        where: str | None = None,
     ) -> pa.Table:
         """Keys and row hashes of some buckets, or of these keys."""
-        return checksum.key_rows(self._open(), table, columns, key, rows, beside, who=f"source {self.name}")
+        return checksum.key_rows(self._open(), table, columns, key, rows, beside, where, who=f"source {self.name}")
 
     def doctor(self) -> list[CheckResult]:
         """What stands in the way of reading."""
@@ -221,6 +230,7 @@ class MySQLSource:
     def _assert_server(self, session: mysql.Connection, server: str | None, table: str) -> None:
         if server is not None and self._identity_of(session).server != server:
             mysql.discard(session)
+            self.close()  # or the next attempt would ask the server of before what to read
             raise AttemptVoid(
                 "another server answers than the one the ceiling was read from (failover, or a restart)",
                 table=table,

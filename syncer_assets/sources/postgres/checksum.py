@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 import pyarrow as pa
+from psycopg import sql
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
@@ -19,10 +20,11 @@ def buckets(
     key: Sequence[str],
     number: int,
     only: Sequence[int] | None,
+    where: str | None = None,
 ) -> dict[int, tuple[int, int]]:
     """Per bucket (rows, sum of row hashes), in one scan."""
     query = contract.checksum_query(
-        relation(table), _types(columns), key, number, None, only, whole_number(columns, key)
+        relation(table), _types(columns), key, number, _condition(where), only, whole_number(columns, key)
     )
     return contract.checksum(connection, query)
 
@@ -34,6 +36,7 @@ def key_rows(
     key: Sequence[str],
     rows: Buckets | Keys,
     beside: Sequence[Column],
+    where: str | None = None,
 ) -> pa.Table:
     """Keys and row hashes of some buckets, or of these keys as far as they are there."""
     texts = [contract.canonical(name, type_name) for name, type_name in _types(beside)]
@@ -43,14 +46,20 @@ def key_rows(
             _types(columns),
             key,
             rows.number,
-            None,
+            _condition(where),
             rows.only,
             whole_number(columns, key),
             texts,
         )
     else:
-        query = contract.key_rows_query(relation(table), _types(columns), key, where=keys.condition(rows), beside=texts)
+        wanted = [part for part in (keys.condition(rows), _condition(where)) if part is not None]
+        both = sql.Composed(wanted).join(" AND ")
+        query = contract.key_rows_query(relation(table), _types(columns), key, where=both, beside=texts)
     return contract.key_rows(connection, query, contract.key_rows_schema(key, beside))
+
+
+def _condition(where: str | None) -> sql.SQL | None:
+    return sql.SQL(where) if where else None  # type: ignore[arg-type]  # written by sync.condition
 
 
 def _types(columns: Sequence[Column]) -> list[tuple[str, str]]:

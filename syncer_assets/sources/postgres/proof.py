@@ -224,8 +224,10 @@ def maximum(connection: psycopg.Connection, table: str, cursor: Sequence[CursorC
 def highest_drawn(connection: psycopg.Connection, table: str, cursor: CursorColumn) -> Mark | None:
     """The maximum without the sentinels above the sequence: the ceiling of a capture made now."""
     ceiling = maximum(connection, table, [cursor])
+    if ceiling is None or cursor.kind != "integer":
+        return ceiling
     facts = allocation(connection, table, cursor.name)
-    if ceiling is None or not _draws_ids([cursor], facts):
+    if not _draws_ids([cursor], facts):
         return ceiling
     return _cap_at(_last_value(connection, facts), connection, table, cursor.name, ceiling)[0]
 

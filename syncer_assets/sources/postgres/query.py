@@ -66,6 +66,8 @@ def conditions(read: Read) -> list[sql.Composable]:
                 _name(read.prefix_column), sql.Literal(len(read.prefix)), sql.Literal(read.prefix)
             )
         )
+    if read.where is not None:
+        found.append(sql.SQL(read.where))  # type: ignore[arg-type]  # written by sync.condition
     return found
 
 

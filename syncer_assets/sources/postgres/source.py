@@ -8,12 +8,14 @@ from threading import RLock
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from ...drivers import postgres as pg
 from ...drivers import postgres_rows
+from ...drivers.answering import Session
 from ...model.capture import Capture, Protection, ServerIdentity
 from ...model.columns import Column
-from ...model.errors import AttemptVoid
+from ...model.errors import AttemptVoid, DbError
 from ...model.keys import Buckets, Keys
 from ...model.marks import CursorColumn, Scalar
 from ...model.report import CheckResult
@@ -41,8 +43,11 @@ SESSION = {
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "600000",
     "jit": "off",
+    "answer_seconds": "3900",
 }
-"""Session defaults of every connection to a source (milliseconds where a number): read only, UTC, bounded."""
+"""Session defaults of every connection to a source (milliseconds where a number): read only, UTC, bounded.
+
+`answer_seconds` is ours: a server that is silent for longer than a statement may run is gone."""
 
 _SERVER = """
 concat_ws('/', extract(epoch FROM pg_postmaster_start_time())::text, pg_is_in_recovery()::text,
@@ -67,8 +72,8 @@ class PostgresSource:
     def __init__(self, name: str, dsn: str, settings: dict[str, str] | None = None):
         self.name, self._dsn = name, dsn
         self._settings = {**SESSION, **(settings or {})}
-        self._control: psycopg.Connection | None = None
-        self._idle: list[psycopg.Connection] = []
+        self._control: Session | None = None
+        self._idle: list[Session] = []
         self._lock = RLock()
 
     def identity(self) -> ServerIdentity:
@@ -137,14 +142,16 @@ class PostgresSource:
         with self._errors("read", table):
             return [row[0] for row in self._connection.execute(statement)]
 
-    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str], where: str | None = None) -> int:
         """Rows whose column starts with none of the prefixes, NULL included."""
         name = sql.Identifier(column)
         listed = sql.SQL(" OR ").join(
             sql.SQL("left({}::text, {}) = {}").format(name, sql.Literal(len(prefix)), sql.Literal(prefix))
             for prefix in prefixes
         )
-        statement = sql.SQL("SELECT count(*) FROM {} WHERE ({}) IS NOT TRUE").format(query.relation(table), listed)
+        more = sql.SQL(f" AND {where}") if where else sql.SQL("")  # type: ignore[arg-type]  # of sync.condition
+        statement = sql.SQL("SELECT count(*) FROM {} WHERE ({}) IS NOT TRUE{}")
+        statement = statement.format(query.relation(table), listed, more)
         with self._errors("read", table):
             row = self._connection.execute(statement).fetchone()
             return int(row[0]) if row else 0
@@ -182,10 +189,11 @@ class PostgresSource:
         key: Sequence[str],
         buckets: int,
         only: Sequence[int] | None = None,
+        where: str | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
         with self._errors("read", table):
-            return checksum.buckets(self._connection, table, columns, key, buckets, only)
+            return checksum.buckets(self._connection, table, columns, key, buckets, only, where)
 
     def key_rows(
         self,
@@ -194,10 +202,11 @@ class PostgresSource:
         key: Sequence[str],
         rows: Buckets | Keys,
         beside: Sequence[Column] = (),
+        where: str | None = None,
     ) -> pa.Table:
         """Keys and row hashes of some buckets, or of these keys."""
         with self._errors("read", table):
-            return checksum.key_rows(self._connection, table, columns, key, rows, beside)
+            return checksum.key_rows(self._connection, table, columns, key, rows, beside, where)
 
     def doctor(self) -> list[CheckResult]:
         """What stands in the way of reading."""
@@ -213,20 +222,20 @@ class PostgresSource:
             self._control, self._idle = None, []
 
     @property
-    def _connection(self) -> psycopg.Connection:
+    def _connection(self) -> Session:
         with self._lock:
             if self._control is None or self._control.closed or self._control.broken:
                 self._control = self._open()
             return self._control
 
-    def _open(self) -> psycopg.Connection:
+    def _open(self) -> Session:
         return pg.connect(self._dsn, who=f"source {self.name}", settings=self._settings, application_name=APPLICATION)
 
     @contextmanager
-    def _session(self, table: str) -> Iterator[psycopg.Connection]:
+    def _session(self, table: str) -> Iterator[Session]:
         """A session for one read, which may leave it in a transaction. Kept for the next one if the read ends well.
 
-        After an error none is kept: what ended one session may have ended all.
+        After an error none is kept, nor the control connection: what ended one session may have ended all.
         """
         with self._lock:
             session = self._idle.pop() if self._idle else None
@@ -237,8 +246,11 @@ class PostgresSource:
                 session.rollback()
             with self._lock:
                 self._idle.append(session)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
+                control = self._control if isinstance(error, DbError) and error.retryable else None
+                if control is not None and control.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                    control.close()
                 for one in (session, *self._idle):
                     one.close()
                 self._idle = []
@@ -249,6 +261,7 @@ class PostgresSource:
 
     def _assert_server(self, found: tuple | None, server: str | None, table: str) -> None:
         if server is not None and found is not None and found[0] != server:
+            self.close()  # or the next attempt would ask the server of before what to read
             raise AttemptVoid(
                 "another server answers than the one the ceiling was read from (failover, or a restart)",
                 table=table,
@@ -259,9 +272,7 @@ class PostgresSource:
         schema = arrow_schema(column.column for column in read.columns)
         return postgres_rows.kinds_of(cursor.description or [], schema, read.table)
 
-    def _batches(
-        self, session: psycopg.Connection, read: Read, kinds: tuple[postgres_rows.Kind, ...]
-    ) -> Iterator[pa.RecordBatch]:
+    def _batches(self, session: Session, read: Read, kinds: tuple[postgres_rows.Kind, ...]) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(column.column for column in read.columns)
         text, who = query.select(read), f"source {self.name}"
         stream = postgres_rows.read(session, text, kinds, schema, who=who, table=read.table, batch_rows=BATCH_ROWS)
@@ -274,7 +285,7 @@ class PostgresSource:
 class PostgresSnapshot:
     """One REPEATABLE READ transaction: the count first, then the rows."""
 
-    def __init__(self, source: PostgresSource, session: psycopg.Connection, read: Read):
+    def __init__(self, source: PostgresSource, session: Session, read: Read):
         self._source, self._session, self._read = source, session, read
         try:
             with source._errors("read", read.table), session.cursor() as cursor:

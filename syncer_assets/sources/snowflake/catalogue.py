@@ -58,6 +58,7 @@ def describe(connection: "SnowflakeConnection", table: str) -> TableFacts:
         bytes_estimate=int(size or 0),
         indexes=_clustered_by(clustering, [column.column.name for column in columns]),
         comment=comment,
+        engine="snowflake",
     )
 
 

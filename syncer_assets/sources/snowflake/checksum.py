@@ -36,11 +36,12 @@ def buckets(
     key: Sequence[str],
     number: int,
     only: Sequence[int] | None,
+    where: str | None = None,
 ) -> dict[int, tuple[int, int]]:
     """Per bucket (rows, sum of row hashes), in one scan."""
     bucket = _bucket(columns, key, number)
     statement = BUCKETS_SQL.format(
-        bucket=bucket, hash=_row_hash(columns), table=relation(table), where=_in_buckets(bucket, only)
+        bucket=bucket, hash=_row_hash(columns), table=relation(table), where=_all(_in_buckets(bucket, only), where)
     )
     return {int(bucket): (int(rows), int(total)) for bucket, rows, total in snowflake.rows(connection, statement)}
 
@@ -52,25 +53,30 @@ def key_rows(
     key: Sequence[str],
     rows: Buckets | Keys,
     beside: Sequence[Column],
+    where: str | None = None,
     *,
     who: str,
 ) -> pa.Table:
     """Keys and row hashes of some buckets, or of these keys as far as they are there."""
     schema = key_rows_schema(key, beside)
     if isinstance(rows, Buckets):
-        where, values = _in_buckets(_bucket(columns, key, rows.number), rows.only), ()
+        wanted, values = _in_buckets(_bucket(columns, key, rows.number), rows.only), ()
     else:
         condition = keys_condition(rows)
-        where, values = condition.text, condition.values
+        wanted, values = condition.text, condition.values
     statement = KEY_ROWS_SQL.format(
         texts=", ".join(f"{text} AS k{number}" for number, text in enumerate(_keys(columns, key))),
         hash=_row_hash(columns),
         beside="".join(f", {canonical(column)} AS b{number}" for number, column in enumerate(beside)),
         table=relation(table),
-        where=where,
+        where=_all(wanted, where),
     )
     with snowflake.execute(connection, statement, values) as cursor:
         return pa.Table.from_batches(batches_of(cursor, schema, who=who, table=table), schema=schema)
+
+
+def _all(*conditions: str | None) -> str:
+    return " AND ".join(each for each in conditions if each)
 
 
 def _keys(columns: Sequence[Column], key: Sequence[str]) -> list[str]:

@@ -82,15 +82,8 @@ class SnowflakeKeyedReader:
 
     def fetch(self, rows: Slice, batch: Batch, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         columns = [self._columns[name] for name in names]
-        shown = [
-            f"{column.expression.replace('{}', self._name(name))} AS c{number}"
-            for number, (name, column) in enumerate(zip(names, columns, strict=True))
-        ]
-        tests = [IS_FINER.replace("{}", self._name(c.column.name)) for c in columns if c.guard is not None]
-        if tests:
-            shown.append(f"COALESCE({' OR '.join(tests)}, FALSE) AS guard")
-        conditions = [*self._conditions(rows), self._among(batch.prefixes)]
-        statement = self._select(", ".join(shown), rows, conditions, within=batch.prefixes)
+        tests = self._tests(columns)
+        statement = self._fetch(rows, batch, columns, tests)
         schema = arrow_schema(column.column for column in columns)
         with (
             self._source.session("read", self._where) as connection,
@@ -102,6 +95,23 @@ class SnowflakeKeyedReader:
                     self._refuse(part, columns)
                     part = part.select(range(len(schema)))
                 yield part
+
+    def sql(self, rows: Slice, batch: Batch, names: Sequence[str]) -> str:
+        columns = [self._columns[name] for name in names]
+        return self._fetch(rows, batch, columns, self._tests(columns)).text
+
+    def _fetch(self, rows: Slice, batch: Batch, columns: Sequence[SourceColumn], tests: Sequence[str]) -> Statement:
+        shown = [
+            f"{column.expression.replace('{}', self._name(column.column.name))} AS c{number}"
+            for number, column in enumerate(columns)
+        ]
+        if tests:
+            shown.append(f"COALESCE({' OR '.join(tests)}, FALSE) AS guard")
+        conditions = [*self._conditions(rows), self._among(batch.prefixes)]
+        return self._select(", ".join(shown), rows, conditions, within=batch.prefixes)
+
+    def _tests(self, columns: Sequence[SourceColumn]) -> list[str]:
+        return [IS_FINER.replace("{}", self._name(c.column.name)) for c in columns if c.guard is not None]
 
     def effort(self) -> dict[str, float | int]:
         try:

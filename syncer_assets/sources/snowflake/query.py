@@ -119,6 +119,8 @@ def _where(read: Read) -> Statement:
         parts.append(_compared(column_name(read.keys.column), "<=", read.keys.high))
     elif read.keys is not None:
         parts.append(keys_condition(read.keys))
+    if read.where is not None:
+        parts.append(Statement(read.where))
     if not parts:
         return Statement("")
     return Statement(

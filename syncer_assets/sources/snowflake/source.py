@@ -133,10 +133,11 @@ class SnowflakeSource:
         with self.session("read", table) as connection:
             return [row[0] for row in snowflake.rows(connection, statement)]
 
-    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str], where: str | None = None) -> int:
         """Rows whose column starts with none of the prefixes, NULL included."""
         test = " OR ".join(f"STARTSWITH(TO_VARCHAR({snowflake.name(column)}), ?)" for _ in prefixes)
         statement = f"SELECT COUNT(*) FROM {query.relation(table)} WHERE NOT COALESCE({test}, FALSE)"
+        statement += f" AND {where}" if where else ""
         return int(str(self._scalar(Statement(statement, tuple(prefixes)), table)))
 
     def sql(self, read: Read) -> str:
@@ -158,10 +159,11 @@ class SnowflakeSource:
         key: Sequence[str],
         buckets: int,
         only: Sequence[int] | None = None,
+        where: str | None = None,
     ) -> dict[int, tuple[int, int]]:
         """Per key bucket: rows and the sum of row hashes."""
         with self.session("read", table) as connection:
-            return checksum.buckets(connection, table, columns, key, buckets, only)
+            return checksum.buckets(connection, table, columns, key, buckets, only, where)
 
     def key_rows(
         self,
@@ -170,10 +172,11 @@ class SnowflakeSource:
         key: Sequence[str],
         rows: Buckets | Keys,
         beside: Sequence[Column] = (),
+        where: str | None = None,
     ) -> pa.Table:
         """Keys and row hashes of some buckets, or of these keys."""
         with self.session("read", table) as connection:
-            return checksum.key_rows(connection, table, columns, key, rows, beside, who=self.who)
+            return checksum.key_rows(connection, table, columns, key, rows, beside, where, who=self.who)
 
     def keyed(self, spec: KeyedUpdateSpec) -> SnowflakeKeyedReader:
         """The reader of one keyed update."""

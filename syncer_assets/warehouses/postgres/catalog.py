@@ -89,5 +89,10 @@ def spell(connection: psycopg.Connection, types: Sequence[str]) -> list[str]:
 
 def create_schema(connection: psycopg.Connection, schema: str) -> None:
     """CREATE SCHEMA needs a privilege on the database even where IF NOT EXISTS would do nothing: so look first."""
-    if connection.execute("SELECT FROM pg_namespace WHERE nspname = $1", (schema,)).fetchone() is None:
+    if not has_schema(connection, schema):
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+
+
+def has_schema(connection: psycopg.Connection, schema: str) -> bool:
+    """Whether the schema exists."""
+    return connection.execute("SELECT FROM pg_namespace WHERE nspname = $1", (schema,)).fetchone() is not None

@@ -16,7 +16,7 @@ from . import catalog, names
 
 TABLES_SQL = (files("syncer_assets.warehouses.postgres") / "ledger.sql").read_text(encoding="utf-8")
 LOCK_KEY = 7092217064
-"""Advisory lock of those who create the ledger or register a target."""
+"""Advisory lock of those who create the ledger or a schema. Held for that alone: never while a row is waited for."""
 
 RECORD_SQL = """
 INSERT INTO _syncer.loads (target_name, partition_key, seq, superseded_by, manifest_sha256, rows_in, rows_inserted,
@@ -66,9 +66,8 @@ class Counts:
 def register(connection: psycopg.Connection, target: Target, lake_generation: str) -> None:
     """Make schema, tables and the target's row; raise IdentityChanged where they belong to another lake or table."""
     names.check_target(target)
+    _create(connection, target)
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock($1)", (LOCK_KEY,))
-        _create(connection, target)
         connection.execute(
             "INSERT INTO _syncer.targets (target_name) VALUES ($1) ON CONFLICT DO NOTHING", (target.name,)
         )
@@ -88,9 +87,8 @@ def register(connection: psycopg.Connection, target: Target, lake_generation: st
 def adopt(connection: psycopg.Connection, target: Target, lake_generation: str) -> None:
     """Write generation and OID anew; marks and ledger stay. Raises IdentityChanged if there is no table to adopt."""
     names.check_target(target)
+    _create(connection, target)
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock($1)", (LOCK_KEY,))
-        _create(connection, target)
         connection.execute(
             "INSERT INTO _syncer.targets (target_name) VALUES ($1) ON CONFLICT DO NOTHING", (target.name,)
         )
@@ -161,13 +159,18 @@ def has_loads(connection: psycopg.Connection, target: Target) -> bool:
 
 
 def take_epoch(connection: psycopg.Connection, target: Target) -> int:
-    """Make every load of this target that began earlier a stale one. Waits for a merge that is under way."""
-    row = connection.execute(
-        "UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now() WHERE target_name = $1 RETURNING epoch",
-        (target.name,),
-    ).fetchone()
+    """Make every load of this target that began earlier a stale one. Waits for a merge that is under way.
+
+    Raises LostRace where the target is not registered (any more)."""
+    try:
+        row = connection.execute(
+            "UPDATE _syncer.targets SET epoch = epoch + 1, updated_at = now() WHERE target_name = $1 RETURNING epoch",
+            (target.name,),
+        ).fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
     if row is None:
-        raise IdentityChanged("the target is not registered", table=target.name, fix="run `syncer run --full`")
+        raise LostRace("the ledger lost the target since it was registered, as by a failover", table=target.name)
     return row[0]
 
 
@@ -280,10 +283,16 @@ def _mark(mark: Mark | None) -> str | None:
 
 
 def _create(connection: psycopg.Connection, target: Target) -> None:
-    for schema in ("_syncer", target.schema):
-        catalog.create_schema(connection, schema)
-    if not has_figures(connection):
-        connection.execute(TABLES_SQL.encode())
+    """Make what is missing. The lock is all targets': it is given up before a row of any of them is waited for."""
+    schemas = ("_syncer", target.schema)
+    if has_figures(connection) and all(catalog.has_schema(connection, schema) for schema in schemas):
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock($1)", (LOCK_KEY,))
+        for schema in schemas:
+            catalog.create_schema(connection, schema)
+        if not has_figures(connection):
+            connection.execute(TABLES_SQL.encode())
 
 
 def _identify(connection: psycopg.Connection, target: Target, lake_generation: str, oid: int | None) -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -149,8 +150,9 @@ def _transact(
         protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
-    outcome.wal_bytes = _wal_bytes(connection, before)
-    outcome.target_rows = _target_rows(connection, plan, outcome)
+    with suppress(psycopg.Error):  # it is committed: what the server tells no more is left out
+        outcome.wal_bytes = _wal_bytes(connection, before)
+        outcome.target_rows = _target_rows(connection, plan, outcome)
     return outcome
 
 

@@ -46,7 +46,7 @@ def maintain(
             "another session holds a lock on the table, or a transaction that has to end first",
             code="55P03",
             phase="load",
-            retryable=True,
+            failure="once",
             table=target.name,
             fix=HELD_FIX,
         ) from None
@@ -141,7 +141,7 @@ class _Run:
                 f" {self.upkeep.repair.lock_timeout_seconds:g} s; rebuilt were {len(rebuilt)} indexes",
                 code="55P03",
                 phase="load",
-                retryable=True,
+                failure="once",
                 table=self.target.name,
                 fix=HELD_FIX,
             )

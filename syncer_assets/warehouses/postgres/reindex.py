@@ -46,7 +46,7 @@ def take_lock(connection: psycopg.Connection, target: Target, oid: int) -> None:
                 "another maintenance of the table is under way",
                 code="55P03",
                 phase="load",
-                retryable=True,
+                failure="once",
                 table=target.name,
                 fix="wait until it has ended",
             )

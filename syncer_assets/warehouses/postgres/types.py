@@ -91,7 +91,7 @@ class PgType:
 
 def target_type(column: Column, engine: str, table: str | None = None) -> str:
     """The type of a manifest's column in a PostgreSQL table. Raises SchemaChanged for an Arrow type without one."""
-    if column.transform == "hash":
+    if column.hidden:
         return "text"
     if engine == "mysql" and (found := _from_mysql(column)):
         return found

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ...model.columns import Column
 from ...model.errors import DbError
+from ...model.keyed_update import KeyedStatus
 from ...model.keys import Buckets
 from ...model.report import CheckResult, Emit, LoadReport
 from ...model.server import ServerSize
@@ -18,6 +19,7 @@ from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, Mainten
 from ..base import LedgerRow, LoadPlan, TableActivity, TargetColumn, Watermark
 from . import activity, advise, bloat, catalog, checksum, doctor, ledger, maintain
 from .keyed import PostgresKeyedTarget
+from .keyed_status import keyed_status
 from .load import load
 from .session import Sessions
 
@@ -106,6 +108,10 @@ class PostgresWarehouse:
 
     def activity(self, targets: Sequence[Target]) -> list[TableActivity]:
         return self._ask(None, lambda connection: activity.activity(connection, targets))
+
+    def keyed_status(self, target: Target, job: str) -> list[KeyedStatus]:
+        """What the ledger has of each partition of a keyed update."""
+        return keyed_status(self._sessions, target, job)
 
     def keyed(self, target: Target, job: str, partition: str) -> PostgresKeyedTarget:
         return PostgresKeyedTarget(self._sessions, target, job, partition)

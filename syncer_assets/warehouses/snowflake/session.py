@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ...drivers import snowflake
+from ...drivers.circuit import connecting
 from ...model.errors import Phase
 from . import names
 
@@ -81,11 +82,12 @@ class Sessions:
             statement_timeout_seconds=int(self._options.get("statement_timeout_seconds", STATEMENT_TIMEOUT_SECONDS)),
         )
 
-    def open(self) -> Session:
-        """A new session. Raises DbError with phase `connect`, ConfigError."""
+    def open(self, database: str | None = None) -> Session:
+        """A new session, of another database than the DSN's where one is given. Raises DbError with phase `connect`,
+        ConfigError."""
         snowflake.quiet()
-        arguments = self.arguments()
-        with self.errors("connect"):
+        arguments = self.arguments() | ({"database": database} if database else {})
+        with connecting(str(arguments["account"]), self.name), self.errors("connect"):
             return Session(self._opener(arguments))
 
     @contextmanager

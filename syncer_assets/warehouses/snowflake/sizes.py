@@ -1,4 +1,7 @@
-"""The sizing of the virtual warehouse that the DSN names, written down in `_SYNCER.SIZING`."""
+"""The sizing of the virtual warehouse that a DSN names, of a warehouse or a source, written down in `_SYNCER.SIZING`.
+
+The virtual warehouse's name is that of the row, so that all who share it and the book count each other.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,33 +33,33 @@ def sizer(sessions: Sessions, rules: SizeRules) -> Sizer:
     warehouse = sessions.arguments().get("warehouse")
     if not warehouse:
         raise ConfigError(
-            f"warehouse {sessions.name!r} declares `sizing`, but its DSN names no virtual warehouse",
+            f"{sessions.name} declares `sizing`, but its DSN names no virtual warehouse",
             fix="add ?warehouse=.. to the DSN",
         )
 
     def ask(statement: str) -> list[dict[str, object]]:
-        with _opened(sessions) as session:
+        with _opened(sessions, None) as session:
             return snowflake.named_rows(session.connection, statement)
 
     @contextmanager
     def transact() -> Iterator[Statements]:
-        with _opened(sessions) as session, transaction(session):
+        with _opened(sessions, rules.book) as session, transaction(session):
             yield session
             commit(session)
 
     def prepare() -> None:
-        with _opened(sessions) as session:
+        with _opened(sessions, rules.book) as session:
             session.execute(f"CREATE SCHEMA IF NOT EXISTS {names.SCHEMA}")
             session.execute(TABLE_SQL)
 
-    name = str(warehouse)
+    name = str(warehouse).upper()
     return Sizer(rules, VirtualWarehouse(name, ask), Book(name, transact, prepare))
 
 
 @contextmanager
-def _opened(sessions: Sessions) -> Iterator[Session]:
+def _opened(sessions: Sessions, database: str | None) -> Iterator[Session]:
     """A session of its own: ALTER WAREHOUSE commits, and must not end what another one holds."""
-    session = sessions.open()
+    session = sessions.open(database)
     try:
         with sessions.errors("load"):
             yield session

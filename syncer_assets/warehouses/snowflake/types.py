@@ -30,7 +30,7 @@ NAMES = {
 
 def target_type(column: Column, table: str | None = None) -> str:
     """The type of a manifest's column. Raises SchemaChanged for an Arrow type without one."""
-    if column.transform == "hash":
+    if column.hidden:
         return "VARCHAR"
     if column.type == "string" and column.portable and column.source_type.lower() in JSON_TYPES:
         return "VARIANT"

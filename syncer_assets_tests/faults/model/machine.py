@@ -1,10 +1,12 @@
-"""The state machine: writers, syncs, crashes, zombies and backfills in any order, and what must hold after each step.
+"""The state machine: writers, syncs, crashes, zombies, backfills and reconciles in any order, and what must hold.
 
-The engine is the real one (capture, window, loop, lake, manifests, load); source and warehouse are simulated.
+The engine is the real one (capture, window, loop, lake, manifests, load, reconcile, repair); source and warehouse are
+simulated, or in `real` servers.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,6 +23,7 @@ from syncer_assets.sync.extract import extract
 from syncer_assets.sync.lake import Lake, Place, open_lake
 from syncer_assets.sync.load import load
 from syncer_assets.sync.pending import partition_keys
+from syncer_assets.sync.reconcile import Reconciliation, reconcile
 from syncer_assets.sync.retry import Backoff
 from syncer_assets_tests.faults.model.process import CURRENT, Process
 from syncer_assets_tests.faults.model.source import START, Row, SimulatedSource
@@ -35,6 +38,9 @@ _SPEC = TableSpec(
     settle_seconds=0,
     chunk=ChunkSettings(rows=4),
     files=FileSettings(max_rows=6),
+    deletes="hard",
+    max_shrink=1.0,
+    allow_empty=True,
 )
 KINDS = {
     "upsert by time": replace(_SPEC, cursor=("updated_at",)),
@@ -44,11 +50,11 @@ KINDS = {
 STEPS = (
     *("ceiling captured", "ceiling judged", "window opened", "chunk read", "files written", "before put", "after put"),
     *("manifest committed", "load planned", "epoch taken", "rows staged", "rows merged", "ledger written"),
-    *("mark written", "rows committed", "load committed"),
+    *("compared", "repair committed", "mark written", "rows committed", "load committed"),
 )
-"""Where a run may be stopped; the last but two are there only in a warehouse with a protection switched off."""
+"""Where a run or a reconcile may be stopped; the last but two only come where a protection is switched off."""
 
-STOPS = ("window opened", "chunk read", "before put", "load planned", "rows staged", "rows merged")
+STOPS = ("window opened", "chunk read", "compared", "before put", "load planned", "rows staged", "rows merged")
 """Where others may do something that the one that wakes up again does not know of."""
 
 
@@ -68,10 +74,11 @@ class Protocol(RuleBasedStateMachine):
     """One table. `weak` names protections of the simulated warehouse that are switched off."""
 
     weak: frozenset[str] = frozenset()
+    backoff = AT_ONCE
 
     def __init__(self) -> None:
         super().__init__()
-        self.source, self.warehouse = SimulatedSource(), SimulatedWarehouse(weak=self.weak)
+        self.source, self.warehouse = self.servers()
         opened = open_lake("memory://")
         self.lake = SteppedLake(opened.url, opened.store, None)
         self.killed: list[Process] = []
@@ -83,6 +90,18 @@ class Protocol(RuleBasedStateMachine):
         self.files: dict[str, list[tuple]] = {}
         self.parsed: dict[tuple[str, str | None], Manifest] = {}
         self.spec = _SPEC
+
+    def servers(self) -> tuple[Any, Any]:
+        """What writers and invariants use."""
+        return SimulatedSource(), SimulatedWarehouse(weak=self.weak)
+
+    @contextmanager
+    def connected(self) -> Iterator[tuple[Any, Any]]:
+        """What one process of the engine uses."""
+        yield self.source, self.warehouse
+
+    def end_sessions(self) -> None:
+        """What the servers do when the process that began last is gone."""
 
     @initialize(kind=st.sampled_from(sorted(KINDS)))
     def choose(self, kind: str) -> None:
@@ -133,6 +152,15 @@ class Protocol(RuleBasedStateMachine):
         self.gone |= set(transaction.writes)
         self.source.commit(transaction)
 
+    @precondition(lambda self: self.gone and self.spec.cursor == ("updated_at",))
+    @rule(which=st.integers(0, 100))
+    def bring_back(self, which: int) -> None:
+        id_ = sorted(self.gone)[which % len(self.gone)]
+        transaction = self.source.begin()
+        self.source.bring_back(transaction, id_)
+        self.gone -= set(transaction.writes)
+        self.source.commit(transaction)
+
     @precondition(lambda self: self.source.rows and self.spec.cursor == ("updated_at",))
     @rule(which=st.integers(0, 100))
     def update_with_a_wrong_clock(self, which: int) -> None:
@@ -141,10 +169,7 @@ class Protocol(RuleBasedStateMachine):
         id_ = sorted(self.source.rows)[which % len(self.source.rows)]
         if id_ != newest.id:
             transaction = self.source.begin()
-            self.source.update(transaction, id_)
-            transaction.writes = {
-                key: row and replace(row, updated_at=START) for key, row in transaction.writes.items()
-            }
+            self.source.update(transaction, id_, START)
             self.skewed |= set(transaction.writes)
             self.source.commit(transaction)
 
@@ -160,13 +185,24 @@ class Protocol(RuleBasedStateMachine):
         self._finish(Process(lambda emit: self.run_engine(emit, "full")))
         self.skewed.clear()
 
-    @rule(step=st.sampled_from(STEPS), nth=st.integers(1, 3))
-    def crash(self, step: str, nth: int) -> None:
-        self._stop(step, nth, self.killed)
+    @precondition(lambda self: self.may_reconcile)
+    @rule()
+    def reconcile(self) -> None:
+        """Compare and repair: what is loaded as final is as the source has it, and what is gone there is gone."""
+        done = self._finish(Process(self.run_reconcile))
+        assert done.equal and not done.left, done
+        there = self._there()
+        assert set(there) <= set(self.source.rows), "a row that is gone at the source is still there"
+        rows = self.source.rows
+        self.skewed = {id_ for id_ in self.skewed & set(rows) if there.get(id_) != vars(rows[id_])}
 
-    @rule(step=st.sampled_from(STOPS), nth=st.integers(1, 2))
-    def stop(self, step: str, nth: int) -> None:
-        self._stop(step, nth, self.zombies)
+    @rule(step=st.sampled_from(STEPS), nth=st.integers(1, 3), reconciles=st.booleans())
+    def crash(self, step: str, nth: int, reconciles: bool) -> None:
+        self._stop(step, nth, self.killed, reconciles)
+
+    @rule(step=st.sampled_from(STOPS), nth=st.integers(1, 2), reconciles=st.booleans())
+    def stop(self, step: str, nth: int, reconciles: bool) -> None:
+        self._stop(step, nth, self.zombies, reconciles)
 
     @precondition(lambda self: self.zombies)
     @rule(which=st.integers(0, 20))
@@ -224,10 +260,19 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def what_was_loaded_is_there(self) -> None:
-        """No row of a loaded, final file is missing from the target, or there in an older version."""
+        """No row of a loaded file that is at the source as it was read is missing, or there in another version."""
         if self.spec.load == "append":
             counted = Counter(row.values["id"] for row in self.warehouse.tables.rows.values())
             assert not [id_ for id_, times in counted.items() if times > 1], "a row is there twice"
+            return
+        there, manifests = self._there(), self._manifests()
+        for key, mark in self.warehouse.tables.marks.items():
+            loaded = manifests[key][: mark.seq]
+            live = [file for m in loaded for file in m.files if not file.provisional or m is loaded[-1]]
+            for id_, updated_at in {row for file in live for row in self._rows(file)}:
+                row = self.source.rows.get(id_)
+                if row is not None and row.updated_at == updated_at and id_ not in self.skewed:
+                    assert there.get(id_) == vars(row), f"row {id_} was loaded, and is now {there.get(id_)}"
 
     def teardown(self) -> None:
         """The source falls quiet and two runs follow: the warehouse is the source, and a third run changes nothing."""
@@ -242,7 +287,10 @@ class Protocol(RuleBasedStateMachine):
             self.sync()
             if self.skewed:
                 self.backfill()
-            self._assert_same()
+            self._assert_same(self.gone)
+            if self.may_reconcile:
+                self.reconcile()
+                self._assert_same(set())
             rows, ledger = dict(self.warehouse.tables.rows), dict(self.warehouse.tables.ledger)
             self.sync()
             assert (rows, ledger) == (self.warehouse.tables.rows, self.warehouse.tables.ledger)
@@ -251,38 +299,55 @@ class Protocol(RuleBasedStateMachine):
             for process in (*self.killed, *self.zombies):
                 process.bury()
 
-    def _assert_same(self) -> None:
-        there = [row.values for row in self.warehouse.tables.rows.values()]
+    def _assert_same(self, gone: set[int]) -> None:
         if self.spec.load == "append":
-            assert sorted(row["id"] for row in there) == sorted(row.id for row in self.inserted)
+            there = [row.values["id"] for row in self.warehouse.tables.rows.values()]
+            assert sorted(there) == sorted(row.id for row in self.inserted)
             return
-        by_id = {row["id"]: row for row in there}
+        by_id = self._there()
         for row in self.source.rows.values():
             assert by_id.get(row.id) == vars(row), f"row {row.id} differs: {by_id.get(row.id)}"
         extra = set(by_id) - set(self.source.rows)
-        assert extra <= self.gone, f"rows that no source ever committed: {extra - self.gone}"
+        assert extra <= gone, f"rows that the source has not: {extra - gone}"
 
     def _assert_no_orphans(self) -> None:
-        named = {file.path for found in self._manifests().values() for m in found for file in m.files}
+        named = {file.path for found in self._manifests().values() for m in found for file in (*m.files, *m.deletes)}
         paths = {meta["path"] for page in self.lake.store.list() for meta in page if "/data/" in meta["path"]}
         assert paths <= named, f"data that no manifest names: {sorted(paths - named)}"
 
     def run_engine(self, emit: Callable[..., None], mode: Mode = "auto") -> None:
         """What `syncer run` does: every partition into the lake and into the warehouse."""
-        for key in partition_keys(self.source, self.spec):  # type: ignore[arg-type]  # has what the engine asks for
-            extract(self.source, self.lake, self.spec, key, mode=mode, emit=emit, backoff=AT_ONCE)  # type: ignore[arg-type]
-            load(self.lake, self.warehouse, self.spec, TARGET, key, emit=emit, backoff=AT_ONCE)  # type: ignore[arg-type]
+        with self.connected() as (source, warehouse):
+            for key in partition_keys(source, self.spec):
+                extract(source, self.lake, self.spec, key, mode=mode, emit=emit, backoff=self.backoff)
+                load(self.lake, warehouse, self.spec, TARGET, key, emit=emit, backoff=self.backoff)
 
-    def _finish(self, process: Process) -> None:
+    def run_reconcile(self, emit: Callable[..., None]) -> Reconciliation:
+        with self.connected() as (source, warehouse):
+            return reconcile(source, warehouse, self.spec, TARGET, lake=self.lake, emit=emit, backoff=self.backoff)
+
+    @property
+    def may_reconcile(self) -> bool:
+        return self.spec.load != "append" and bool(self.warehouse.tables.ledger)
+
+    def _there(self) -> dict[int, dict[str, Any]]:
+        """The target's rows by id."""
+        return {row.values["id"]: row.values for row in self.warehouse.tables.rows.values()}
+
+    def _finish(self, process: Process) -> Any:
         process.start()
         assert not process.is_stopped
         if process.error is not None:
             raise process.error
+        return process.result
 
-    def _stop(self, step: str, nth: int, where: list[Process]) -> None:
-        process = Process(self.run_engine, step, nth).start()
+    def _stop(self, step: str, nth: int, where: list[Process], reconciles: bool) -> None:
+        work = self.run_reconcile if reconciles and self.may_reconcile else self.run_engine
+        process = Process(work, step, nth).start()
         if process.is_stopped:
             where.append(process)
+            if where is self.killed:
+                self.end_sessions()
         else:
             _raise_unexpected(process)
 

@@ -43,7 +43,7 @@ class Process:
         self._step = None
         self._waits.clear()
         self._may_go_on.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=100)
         assert not self._thread.is_alive()
 
     def bury(self) -> None:

@@ -8,9 +8,11 @@ import pyarrow as pa
 
 from syncer_assets.model.capture import Capture, Protection, ServerIdentity
 from syncer_assets.model.columns import Column
+from syncer_assets.model.keys import Buckets, Keys
 from syncer_assets.model.marks import CursorColumn, Scalar, compare
 from syncer_assets.model.table import TableSpec
 from syncer_assets.sources.base import QueryPlan, Read, SourceColumn, TableFacts
+from syncer_assets_tests.faults.model import compare as compared
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BATCH_ROWS = 3
@@ -64,10 +66,18 @@ class SimulatedSource:
         row = Row(self.last_id, f"new in {transaction.number}", transaction.began)
         transaction.writes[row.id] = row
 
-    def update(self, transaction: Transaction, id_: int) -> None:
-        writing = {key for other in self.open.values() if other is not transaction for key in other.writes}
-        if id_ in self.rows and id_ not in writing:  # another writer's row lock would make it wait
-            transaction.writes[id_] = Row(id_, f"changed in {transaction.number}", transaction.began)
+    def update(self, transaction: Transaction, id_: int, at: datetime | None = None) -> None:
+        if id_ in self.rows and not self._is_locked(transaction, id_):
+            transaction.writes[id_] = Row(id_, f"changed in {transaction.number}", at or transaction.began)
+
+    def bring_back(self, transaction: Transaction, id_: int) -> None:
+        """A row that was deleted is inserted with the same id."""
+        if id_ not in self.rows and not self._is_locked(transaction, id_):
+            transaction.writes[id_] = Row(id_, f"back in {transaction.number}", transaction.began)
+
+    def _is_locked(self, transaction: Transaction, id_: int) -> bool:
+        """Another writer's row lock would make it wait."""
+        return any(id_ in other.writes for other in self.open.values() if other is not transaction)
 
     def delete(self, transaction: Transaction, id_: int) -> None:
         self.update(transaction, id_)
@@ -139,12 +149,34 @@ class SimulatedSource:
     def count(self, read: Read) -> int:
         return 0 if read.null_cursor else len(self._found(read))
 
-    def count_outside(self, table: str, column: str, prefixes: Sequence[str]) -> int:
+    def count_outside(self, table: str, column: str, prefixes: Sequence[str], where: str | None = None) -> int:
         return 0
 
     def lowest(self, read: Read) -> Scalar | None:
         found = self._found(read)
         return getattr(found[0], read.order[0].name) if found else None
+
+    def checksum(
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        buckets: int,
+        only: Sequence[int] | None = None,
+        where: str | None = None,
+    ) -> dict[int, tuple[int, int]]:
+        return compared.sums(map(vars, self.rows.values()), columns, key, buckets, only)
+
+    def key_rows(
+        self,
+        table: str,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets | Keys,
+        beside: Sequence[Column] = (),
+        where: str | None = None,
+    ) -> pa.Table:
+        return compared.answer([vars(row) for row in self.rows.values()], columns, key, rows, beside)
 
     def explain(self, read: Read) -> QueryPlan:
         return QueryPlan(len(self._found(read)), "by_cursor")
@@ -165,6 +197,7 @@ class SimulatedSource:
                 and (read.upto is None or compare(at, read.upto) <= 0)
                 and (read.start is None or at[0] >= read.start)
                 and (read.end is None or at[0] < read.end)
+                and compared.is_wanted(vars(row), "id", read.keys)
             )
 
         return sorted(filter(wanted, self.rows.values()), key=place)

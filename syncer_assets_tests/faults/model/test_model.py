@@ -26,7 +26,7 @@ BUDGET = settings(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_protocol_loses_nothing_and_doubles_nothing() -> None:
     run_state_machine_as_test(Protocol, settings=BUDGET)
 
@@ -51,7 +51,7 @@ SEARCH = settings(BUDGET, max_examples=2_000, stateful_step_count=25, phases=[Ph
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("defect", ENGINE)
 def test_a_defect_of_the_engine_is_found(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ENGINE[defect](monkeypatch)
@@ -60,7 +60,7 @@ def test_a_defect_of_the_engine_is_found(defect: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("defect", WEAK)
 def test_a_defect_of_the_warehouse_is_found(defect: str) -> None:
     class Weakened(Protocol):
@@ -71,15 +71,17 @@ def test_a_defect_of_the_warehouse_is_found(defect: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("defect", DIRECTED)
 def test_a_defect_is_found_by_its_directed_test(defect: str) -> None:
     _, node = DIRECTED[defect]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"syncer_assets_tests/{node}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=450"]
     outcomes = {}
     for name in ("", defect):
         env = {**os.environ, "SYNCER_DEFECT": name}
         plugin = ["-p", "syncer_assets_tests.faults.model.defects"]
-        done = subprocess.run([*command, *plugin], env=env, capture_output=True, text=True, timeout=250)
+        done = subprocess.run(
+            [*command, *plugin, f"syncer_assets_tests/{node}"], env=env, capture_output=True, text=True, timeout=500
+        )
         outcomes[name] = done.returncode
     assert outcomes == {"": 0, defect: 1}, "green with the defect, or red without"

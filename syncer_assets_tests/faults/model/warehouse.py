@@ -1,19 +1,24 @@
 """A simulated warehouse: its tables change by one assignment, so that a load which ends before it changes nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
+from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import AssertionFailed, IdentityChanged, LostRace
+from syncer_assets.model.keys import Buckets
 from syncer_assets.model.marks import Mark, decode, encode
 from syncer_assets.model.report import LoadReport
 from syncer_assets.model.sizing import Usage
 from syncer_assets.model.table import Target
-from syncer_assets.warehouses.base import LedgerRow, LoadPlan, Watermark
+from syncer_assets.warehouses.base import CAPTURED_AT, LedgerRow, LoadPlan, TargetColumn, Watermark
+from syncer_assets_tests.faults.model import compare
 
 CLOCK = datetime(2025, 1, 1, tzinfo=UTC)
 COUNTED = ("in", "inserted", "updated", "unchanged", "stale", "dup")
@@ -70,7 +75,7 @@ class SimulatedWarehouse:
         epoch = self.epoch
         plan.emit("epoch taken")
         self._check_position(plan)
-        staged = self._stage(plan)
+        staged, gone = self._stage(plan), self._stage_deletes(plan)
         plan.emit("rows staged")
         if "fence" not in self.weak:
             self._fence(plan, epoch)
@@ -80,7 +85,7 @@ class SimulatedWarehouse:
             self._record(plan, tables, {})
             self.tables = deepcopy(Tables(self.tables.rows, tables.marks, tables.ledger))
             plan.emit("mark written")
-        counts = self._merge(plan, tables, staged)
+        counts = self._merge(plan, tables, staged, gone)
         plan.emit("rows merged")
         if "ledger outside" in self.weak:
             self.tables = Tables(tables.rows, self.tables.marks, self.tables.ledger)
@@ -93,6 +98,34 @@ class SimulatedWarehouse:
         plan.emit("load committed")
         rows = sum(len(found) for found in staged.values())
         return LoadReport(plan.target.name, plan.partition, rows=rows, seq=plan.manifests[-1].seq)
+
+    def table_columns(self, target: Target) -> list[TargetColumn]:
+        return [TargetColumn("id", "bigint", False)] if self.tables.ledger else []
+
+    def incomparable(self, columns: Sequence[Column]) -> tuple[str, ...]:
+        return ()
+
+    def checksum(
+        self,
+        target: Target,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        buckets: int,
+        only: Sequence[int] | None = None,
+    ) -> dict[int, tuple[int, int]]:
+        return compare.sums((row.values for row in self.tables.rows.values()), columns, key, buckets, only)
+
+    def key_rows(
+        self,
+        target: Target,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        rows: Buckets,
+        beside: Sequence[Column] = (),
+    ) -> pa.Table:
+        there = list(self.tables.rows.values())
+        times = [row.captured_at for row in there]
+        return compare.answer([row.values for row in there], columns, key, rows, beside, times)
 
     @contextmanager
     def sized(self, bytes: int, **_: object) -> Iterator[Usage]:
@@ -122,8 +155,24 @@ class SimulatedWarehouse:
             staged[live.seq] += found
         return staged
 
-    def _merge(self, plan: LoadPlan, tables: Tables, staged: dict[int, list[Stored]]) -> dict[int, dict[str, int]]:
+    def _stage_deletes(self, plan: LoadPlan) -> dict[Any, datetime]:
+        """Keys that are gone at the source, with the extraction that was judged."""
+        gone: dict[Any, datetime] = {}
+        for live in plan.deletes:
+            with plan.open_file(live.file) as batches:
+                for row in (row for batch in batches for row in batch.to_pylist()):
+                    key = tuple(row[name] for name in plan.key)
+                    judged: datetime = row[CAPTURED_AT]
+                    gone[key] = max(judged, gone.get(key, judged))
+        return gone
+
+    def _merge(
+        self, plan: LoadPlan, tables: Tables, staged: dict[int, list[Stored]], gone: dict[Any, datetime]
+    ) -> dict[int, dict[str, int]]:
         counts: dict[int, dict[str, int]] = {seq: dict.fromkeys(COUNTED, 0) for seq in staged}
+        for key, judged in gone.items():
+            if key in tables.rows and tables.rows[key].captured_at <= judged:
+                del tables.rows[key]
         best: dict[Any, tuple[Stored, int]] = {}
         for seq, rows in staged.items():
             counts[seq]["in"] = len(rows)
@@ -133,6 +182,9 @@ class SimulatedWarehouse:
                     counts[seq]["inserted"] += 1
                     continue
                 key = tuple(row.values[name] for name in plan.key)
+                if key in gone and row.captured_at <= gone[key]:
+                    counts[seq]["stale"] += 1
+                    continue
                 if key in best and self._is_older(row, best[key][0]):
                     counts[seq]["dup"] += 1
                     continue
