@@ -131,6 +131,8 @@ class SeaweedS3:
 
     ACCESS_KEY = "syncer-test"
     SECRET_KEY = "syncer-test-secret"
+    LATER_ACCESS_KEY = "syncer-later"
+    """A second key of the same identity, with the same secret."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="syncer-s3-")
@@ -150,7 +152,8 @@ class SeaweedS3:
         (folder / "data").mkdir()
         (folder / "s3.json").write_text(
             f'{{"identities": [{{"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"],'
-            f' "credentials": [{{"accessKey": "{self.ACCESS_KEY}", "secretKey": "{self.SECRET_KEY}"}}]}}]}}'
+            f' "credentials": [{{"accessKey": "{self.ACCESS_KEY}", "secretKey": "{self.SECRET_KEY}"}},'
+            f' {{"accessKey": "{self.LATER_ACCESS_KEY}", "secretKey": "{self.SECRET_KEY}"}}]}}]}}'
         )
         ports = ["master.port", "volume.port", "filer.port", "s3.port"]
         ports += [f"{port}.grpc" for port in ports]

@@ -18,6 +18,7 @@ FLOORS = {
     "resources": {"model", "sync", "sources", "warehouses"},
     "assets": {"model", "sync", "sources", "warehouses", "resources"},
     "components": {"model", "sync", "sources", "warehouses", "resources", "assets"},
+    "scale": {"model", "components"},
 }
 """Which rooms a room may use (DESIGN 3): definitions -> components -> assets -> sync -> sources | warehouses."""
 

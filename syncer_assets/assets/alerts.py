@@ -1,4 +1,4 @@
-"""The sensor `alerts`: tells of failed runs and red checks, each trouble once, and again while it lasts.
+"""The sensor `alerts`: tells of failed runs and sensors and red checks, each once, and again while it lasts.
 
 It looks at the runs that ended since its last tick. Its cursor remembers them, and what was told when. A channel that
 does not take a message fails the tick, and the next one tells it: an alert may come twice, and is never lost.
@@ -8,11 +8,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import dagster as dg
 
 from ..model.alert import Alert
 from ..resources.alerts import ALERTS_RESOURCE, AlertsResource
+from .failing_sensors import failing_sensors
+from .file_table import FileTable
 from .requests import ASSET_JOB
 from .table import SyncedTable
 
@@ -50,15 +53,26 @@ class Memory:
         return json.dumps(asdict(self))
 
 
-def build_alerts_sensor(tables: Sequence[SyncedTable], rules: AlertRules) -> dg.SensorDefinition:
+@dataclass(frozen=True)
+class Known:
+    """An asset's table as people and commands name it."""
+
+    title: str
+    select: str
+
+
+def build_alerts_sensor(
+    tables: Sequence[SyncedTable], rules: AlertRules, files: Sequence[FileTable] = ()
+) -> dg.SensorDefinition:
     """The sensor of a deployment."""
+    by_asset = assets_known(tables, files)
 
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         channels = getattr(context.resources, ALERTS_RESOURCE)
         assert isinstance(channels, AlertsResource)
         now = datetime.now(UTC)
         memory = Memory.of(context.cursor, now)
-        found = look_for_alerts(context.instance, tables, rules, memory, now)
+        found = look_for_alerts(context.instance, by_asset, rules, memory, now)
         if found:
             channels.send(_shortened(found))
         reason = f"told {len(found)}" if found else "nothing to tell"
@@ -68,31 +82,38 @@ def build_alerts_sensor(tables: Sequence[SyncedTable], rules: AlertRules) -> dg.
         name=ALERTS,
         evaluation_fn=alerts,
         job_name=ASSET_JOB,
-        description="Tells of failed runs and red checks by webhook and e-mail.",
+        description="Tells of failed runs, failing sensors and red checks by webhook and e-mail.",
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={ALERTS_RESOURCE},
     )
 
 
+def assets_known(tables: Sequence[SyncedTable], files: Sequence[FileTable] = ()) -> dict[dg.AssetKey, Known]:
+    """Of each asset of these tables and files."""
+    known = {key: Known(table.title, table.title) for table in files for key in (table.raw_key, table.core_key)}
+    for table in tables:
+        name = Known(table.spec.table, f"{table.spec.source}.{table.spec.table}")
+        keys = (table.lake_key, table.warehouse_key, table.maintenance_key, table.reconcile_key)
+        known |= dict.fromkeys(keys, name)
+    return known
+
+
 def look_for_alerts(
-    instance: dg.DagsterInstance, tables: Sequence[SyncedTable], rules: AlertRules, memory: Memory, now: datetime
+    instance: dg.DagsterInstance, by_asset: dict[dg.AssetKey, Known], rules: AlertRules, memory: Memory, now: datetime
 ) -> list[Alert]:
     """What is to be told now; `memory` is changed."""
-    by_asset = {
-        key: table
-        for table in tables
-        for key in (table.lake_key, table.warehouse_key, table.maintenance_key, table.reconcile_key)
-    }
     memory.told = {key: when for key, when in memory.told.items() if not _is_due(when, now, rules.repeat)}
     alerts = []
-    for record in _ended_runs(instance, memory):
-        for trouble in _troubles(instance, record.dagster_run, by_asset, rules):
-            if isinstance(trouble, str):  # a check that is green again: it is told at once if it fails anew
-                memory.told.pop(trouble, None)
-            elif _is_due(memory.told.get(trouble.key), now, rules.repeat):
-                memory.told[trouble.key] = now.isoformat()
-                alerts.append(trouble)
+    for trouble in chain(
+        *(_troubles(instance, record.dagster_run, by_asset, rules) for record in _ended_runs(instance, memory)),
+        failing_sensors(instance, rules.ui),
+    ):
+        if isinstance(trouble, str):  # what is well again: it is told at once if it fails anew
+            memory.told.pop(trouble, None)
+        elif _is_due(memory.told.get(trouble.key), now, rules.repeat):
+            memory.told[trouble.key] = now.isoformat()
+            alerts.append(trouble)
     return alerts
 
 
@@ -119,7 +140,7 @@ def _ended_runs(instance: dg.DagsterInstance, memory: Memory) -> Iterator[dg.Run
 
 
 def _troubles(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, by_asset: dict[dg.AssetKey, SyncedTable], rules: AlertRules
+    instance: dg.DagsterInstance, run: dg.DagsterRun, by_asset: dict[dg.AssetKey, Known], rules: AlertRules
 ) -> Iterator[Alert | str]:
     """A run's failure and red checks as alerts, its green checks as the key of a trouble that is over."""
     if run.status == dg.DagsterRunStatus.FAILURE:
@@ -127,10 +148,13 @@ def _troubles(
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         if entry.dagster_event is not None:
             yield from _check(entry.dagster_event, by_asset, rules)
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        if entry.asset_materialization is not None:
+            yield from _size(entry.asset_materialization, run, by_asset, rules)
 
 
 def _failures(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, by_asset: dict[dg.AssetKey, SyncedTable], rules: AlertRules
+    instance: dg.DagsterInstance, run: dg.DagsterRun, by_asset: dict[dg.AssetKey, Known], rules: AlertRules
 ) -> Iterator[Alert]:
     """One for each step that failed; a run without such a step failed as a whole."""
     by_step = {key.to_python_identifier(): table for key, table in by_asset.items()}
@@ -139,7 +163,7 @@ def _failures(
     causes = [(event.step_key or run.job_name, _cause(event)) for event in events]
     for step, cause in causes or [(run.job_name, "its process ended before its steps did")]:
         known, partition = by_step.get(step), run.tags.get("dagster/partition")
-        name = known.spec.table if known else step
+        name = known.title if known else step
         yield Alert(
             key=f"run|{name}|{partition}|{cause}",
             title="A run failed",
@@ -151,9 +175,7 @@ def _failures(
         )
 
 
-def _check(
-    event: dg.DagsterEvent, by_asset: dict[dg.AssetKey, SyncedTable], rules: AlertRules
-) -> Iterator[Alert | str]:
+def _check(event: dg.DagsterEvent, by_asset: dict[dg.AssetKey, Known], rules: AlertRules) -> Iterator[Alert | str]:
     check, partition = event.asset_check_evaluation_data, event.partition
     known = by_asset.get(check.asset_key)
     key = f"check|{check.asset_key.to_user_string()}|{check.check_name}|{partition}"
@@ -163,7 +185,7 @@ def _check(
         yield Alert(
             key=key,
             title=f"The check {check.check_name} is red",
-            table=known.spec.table if known else check.asset_key.to_user_string(),
+            table=known.title if known else check.asset_key.to_user_string(),
             partition=partition,
             cause=check.description or "the check gave no reason",
             command=f"syncer status{_select(known)}",
@@ -171,8 +193,28 @@ def _check(
         )
 
 
-def _select(table: SyncedTable | None) -> str:
-    return f" --select {table.spec.source}.{table.spec.table}" if table else ""
+def _size(
+    done: dg.AssetMaterialization, run: dg.DagsterRun, by_asset: dict[dg.AssetKey, Known], rules: AlertRules
+) -> Iterator[Alert | str]:
+    """A load that could not give the warehouse its size back says so in its metadata."""
+    known, key = by_asset.get(done.asset_key), f"size|{done.asset_key.to_user_string()}"
+    problem = done.metadata.get("sizing_problem")
+    if problem is not None:
+        yield Alert(
+            key=key,
+            title="A warehouse's size was not restored",
+            table=known.title if known else done.asset_key.to_user_string(),
+            partition=done.partition,
+            cause=str(problem.value),
+            command=f"syncer doctor{_select(known)}",
+            page=f"{rules.ui}/runs/{run.run_id}" if rules.ui else None,
+        )
+    elif "size_found" in done.metadata:
+        yield key
+
+
+def _select(known: Known | None) -> str:
+    return f" --select {known.select}" if known else ""
 
 
 def _cause(event: dg.DagsterEvent) -> str:

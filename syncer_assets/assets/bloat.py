@@ -10,6 +10,7 @@ from ..model.upkeep import BloatLimits, BloatReport, RelationBloat
 from ..resources.lookup import warehouse_of
 from ..resources.warehouse import warehouse_resource
 from .automation import runs_at
+from .events import log_emitter
 from .failures import engine_errors
 from .metadata import plain_metadata
 from .orphan import end_with_parent
@@ -38,9 +39,15 @@ def build_bloat_check(table: SyncedTable) -> dg.AssetChecksDefinition:
 
 def measure_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) -> dg.AssetCheckResult:
     """What a step does."""
+    from ..sync.retry import retrying
+
     end_with_parent()
-    with engine_errors(), warehouse_of(context, table.target.warehouse).open() as warehouse:
-        return judge(warehouse.bloat(table.target, table.upkeep.bloat), table.upkeep.bloat)
+    resource = warehouse_of(context, table.target.warehouse)
+    with engine_errors(), resource.open() as warehouse:
+        found = retrying(
+            lambda: warehouse.bloat(table.target, table.upkeep.bloat), resource.backoff, log_emitter(context.log)
+        )
+    return judge(found, table.upkeep.bloat)
 
 
 def judge(report: BloatReport, limits: BloatLimits) -> dg.AssetCheckResult:

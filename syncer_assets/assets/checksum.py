@@ -10,6 +10,7 @@ import dagster as dg
 
 from ..resources.lookup import source_of, warehouse_of
 from .automation import runs_at
+from .events import log_emitter
 from .failures import engine_errors
 from .metadata import Metadata
 from .orphan import end_with_parent
@@ -41,14 +42,16 @@ def build_checksum_check(table: SyncedTable) -> dg.AssetChecksDefinition:
 def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) -> dg.AssetCheckResult:
     """What a step does."""
     from ..sync.checksum import compare
+    from ..sync.retry import retrying
 
     end_with_parent()
-    with (
-        engine_errors(),
-        source_of(context, table.spec.source).open() as source,
-        warehouse_of(context, table.target.warehouse).open() as warehouse,
-    ):
-        found = compare(source, warehouse, table.spec, table.target)
+    read_from, compared = source_of(context, table.spec.source), warehouse_of(context, table.target.warehouse)
+    with engine_errors(), read_from.open() as source, compared.open() as warehouse:
+        found = retrying(
+            lambda: compare(source, warehouse, table.spec, table.target),
+            read_from.backoff.or_longer(compared.backoff),
+            log_emitter(context.log),
+        )
     return dg.AssetCheckResult(passed=found.equal, description=found.description, metadata=comparison_metadata(found))
 
 

@@ -11,7 +11,7 @@ from ..resources.lookup import warehouse_of
 from .automation import AFTER_LOADS
 from .events import log_emitter
 from .failures import RETRY_POLICY, engine_errors
-from .file_table import FileTable
+from .file_table import DOCUMENT, FileTable
 from .inline_checks import check_results
 from .metadata import Metadata, plain_metadata
 from .orphan import end_with_parent
@@ -61,19 +61,22 @@ def load_core(
     from ..sync.retry import retrying
 
     end_with_parent()
-    with engine_errors(), warehouse_of(context, core.target.warehouse).open_files() as warehouse:
+    emit, resource = log_emitter(context.log), warehouse_of(context, core.target.warehouse)
+    with engine_errors(), resource.open_files() as warehouse:
         report = retrying(
             lambda: warehouse.load_core(
                 table.spec,
                 core,
                 full=config.mode == "full",
                 run_id=context.run.run_id,
-                emit=log_emitter(context.log),
-            )
+                emit=emit,
+            ),
+            resource.backoff,
+            emit,
         )
     return dg.MaterializeResult(
         asset_key=table.core_key,
-        metadata=_metadata(report),
+        metadata=_metadata(report) | _columns(table, core),
         check_results=check_results(core_check_specs(table), report.checks, nothing_new=report.nothing_new),
     )
 
@@ -92,3 +95,27 @@ def _metadata(report: CoreReport) -> Metadata:
     if report.rows_in_core:
         metadata["dagster/row_count"] = report.rows_in_core
     return metadata
+
+
+def _columns(table: FileTable, core: CoreSpec) -> Metadata:
+    """The declared columns, and where in the raw documents they come from; those of a query are not known here."""
+    if not core.columns:
+        return {}
+    key = dg.TableColumn("id", table.spec.id.type, "The document's.", dg.TableColumnConstraints(nullable=False))
+    declared = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            f"`{'.'.join(column.path)}` of the document",
+            dg.TableColumnConstraints(nullable=not column.required),
+        )
+        for column in core.columns
+    ]
+    documents = [dg.TableColumnDep(asset_key=table.raw_key, column_name=DOCUMENT)]
+    lineage = {"id": [dg.TableColumnDep(asset_key=table.raw_key, column_name="id")]}
+    return {
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema([key, *declared])),
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(
+            dg.TableColumnLineage(lineage | {column.name: documents for column in core.columns})
+        ),
+    }

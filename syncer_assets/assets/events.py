@@ -19,18 +19,19 @@ listener: ContextVar[Emit] = ContextVar("listener", default=silent)
 
 
 def log_emitter(log: "dg.DagsterLogManager") -> Emit:
-    """An `Emit` that writes each event as one line: `event key=value ...`."""
+    """An `Emit` that writes each event as one line: `event key=value ...`. One with a `fix` is a warning."""
 
     def emit(event: str, **fields: object) -> None:
-        log.info(event_line(event, **fields))
+        (log.warning if fields.get("fix") else log.info)(event_line(event, **fields))
         listener.get()(event, **fields)
 
     return emit
 
 
 def event_line(event: str, **fields: object) -> str:
-    """The line of an event; values with spaces are quoted."""
-    return " ".join([event, *(f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)])
+    """The line of an event; values with spaces are quoted, lists (which pictures are drawn of) are left out."""
+    told = {name: value for name, value in fields.items() if value is not None and not isinstance(value, tuple | list)}
+    return " ".join([event, *(f"{name}={_shown(value)}" for name, value in told.items())])
 
 
 def report_progress(

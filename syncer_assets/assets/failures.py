@@ -1,14 +1,14 @@
-"""The engine's errors as Dagster's: one message, no chained driver exception, retried only where that may help."""
+"""The engine's errors as Dagster's: one message, no chained driver exception, not retried a second time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
-from ..model.errors import DbError, SyncError
+from ..model.errors import SyncError
 
 RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
-"""For a step whose process died; the engine itself retries what a database or network does (DESIGN 10)."""
+"""For a step whose process died. What a database or network does, the engine has retried: one layer (DESIGN 10)."""
 
 
 @contextmanager
@@ -18,6 +18,6 @@ def engine_errors() -> Iterator[None]:
         yield
     except SyncError as error:
         metadata: dict[str, dg.MetadataValue] = {"error_kind": dg.MetadataValue.text(error.kind)}
-        if isinstance(error, DbError) and error.code:
-            metadata["error_code"] = dg.MetadataValue.text(error.code)
-        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=error.retryable) from None
+        if code := getattr(error, "code", None):
+            metadata["error_code"] = dg.MetadataValue.text(str(code))
+        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=False) from None

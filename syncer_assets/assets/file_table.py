@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from ..sources.json_lines import FileStore
 
 
+DOCUMENT = "raw_data"
+RAW_COLUMNS = (
+    (DOCUMENT, "jsonb", "The document, as it came."),
+    ("source_file", "text", "The file that it came with."),
+    ("run_id", "text", "The run that loaded it."),
+    ("_loaded_at", "timestamptz", "When it was first loaded."),
+    ("_updated_at", "timestamptz", "When it last changed."),
+)
+"""Beside the `id`, as the warehouse makes the table."""
+
+
 @dataclass(frozen=True)
 class FileTable:
     """One entity of the YAML, whose files are below `url`. `name` is its name in asset keys."""
@@ -86,6 +97,13 @@ class FileTable:
         spec = self.spec
         meaning = (spec.pattern.text, spec.id, spec.partitions, spec.newest, spec.limits, spec.core)
         return f"{__version__}-{hashlib.sha256(repr(meaning).encode()).hexdigest()[:8]}"
+
+    @property
+    def raw_schema(self) -> dg.TableSchema:
+        """The columns of the raw table."""
+        columns = [("id", self.spec.id.type, "The document's, or a hash of file and line."), *RAW_COLUMNS]
+        not_null = dg.TableColumnConstraints(nullable=False)
+        return dg.TableSchema([dg.TableColumn(name, type, text, not_null) for name, type, text in columns])
 
     def open_store(self) -> "FileStore":
         """The folder or bucket. Raises ConfigError where a folder is not there."""

@@ -55,6 +55,7 @@ def build_raw_asset(table: FileTable) -> dg.AssetsDefinition:
         code_version=table.code_version,
         metadata={
             "dagster/table_name": table.spec.target.name,
+            "dagster/column_schema": table.raw_schema,
             "dagster/uri": f"{table.url}/{table.spec.pattern.text}",
         },
         pool=table.pool,
@@ -72,7 +73,8 @@ def load_partition(context: dg.AssetExecutionContext, config: FileConfig, table:
 
     end_with_parent()
     spec = replace(table.spec, workers=config.workers) if config.workers else table.spec
-    with engine_errors(), warehouse_of(context, spec.target.warehouse).open_files() as warehouse:
+    resource = warehouse_of(context, spec.target.warehouse)
+    with engine_errors(), resource.open_files() as warehouse:
         report = load_files(
             table.open_store(),
             warehouse,
@@ -82,6 +84,7 @@ def load_partition(context: dg.AssetExecutionContext, config: FileConfig, table:
             refused_again=asked_by_person(context.run.tags),
             run_id=context.run.run_id,
             emit=log_emitter(context.log),
+            backoff=resource.backoff,
         )
         return dg.MaterializeResult(
             asset_key=table.raw_key,

@@ -1,7 +1,7 @@
 """The asset of a keyed update: one run of a partition's batches, its checks, and the schedule that asks for it."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,6 +9,7 @@ import dagster as dg
 import pydantic
 
 from .. import __version__
+from ..model.errors import ConfigError
 from ..model.keyed_update import UNGROUPED, KeyedReport, KeyedUpdateSpec
 from ..model.table import WORKERS_MOST
 from ..resources.lookup import source_of, warehouse_of
@@ -53,6 +54,23 @@ class KeyedUpdateAsset:
     @property
     def key(self) -> dg.AssetKey:
         return names.keyed_update_key(self.spec.target.warehouse, self.spec.name)
+
+    @property
+    def title(self) -> str:
+        """As people know it."""
+        return f"{self.spec.target.warehouse}.{self.spec.name}"
+
+    def is_named(self, names: Collection[str]) -> bool:
+        """Whether one of the names means it: `visits`, `analytics.visits`, `public.visits`, or its asset key."""
+        spec = self.spec
+        return not {spec.name, self.title, spec.target.name, self.key.to_user_string()}.isdisjoint(names)
+
+    def check_partition(self, key: str) -> None:
+        """Raises ConfigError where it has no such partition."""
+        keys = self.spec.group_keys()
+        if key not in keys:
+            there = f"use one of {keys[0]} to {keys[-1]}" if self.spec.is_grouped else "leave it out"
+            raise ConfigError(f"there is no partition {key!r}", table=self.spec.target.name, fix=there)
 
     @property
     def pool(self) -> str:
@@ -127,10 +145,11 @@ def update_partition(
 
     end_with_parent()
     spec = replace(update.spec, workers=config.workers) if config.workers else update.spec
+    compute, updated = source_of(context, spec.source), warehouse_of(context, spec.target.warehouse)
     with (
         engine_errors(),
-        source_of(context, spec.source).open() as source,
-        warehouse_of(context, spec.target.warehouse).open() as warehouse,
+        compute.open() as source,
+        updated.open() as warehouse,
     ):
         report = keyed_update(
             source,
@@ -139,7 +158,9 @@ def update_partition(
             context.partition_key if spec.is_grouped else UNGROUPED,
             mode=config.mode,
             run_id=context.run.run_id,
+            sizer=compute.sizer(),
             emit=log_emitter(context.log),
+            backoff=compute.backoff.or_longer(updated.backoff),
         )
     return dg.MaterializeResult(
         asset_key=update.key,

@@ -11,7 +11,8 @@ from .metadata import sync_metadata
 from .names import sensor_name
 from .orphan import end_with_parent
 from .partitions import dagster_partition, partition_of, partitions_def
-from .run_config import LakeConfig, asked_by_person
+from .reading_picture import ReadingPicture
+from .run_config import LakeConfig, asked_by_person, lake_config_schema
 from .source_table import observe_source_table
 from .table import SyncedTable
 
@@ -33,9 +34,10 @@ def build_lake_asset(table: SyncedTable) -> dg.AssetsDefinition:
         metadata={"dagster/table_name": f"{table.spec.source}.{table.spec.table}", "dagster/storage_kind": "parquet"},
         pool=table.pool,
         retry_policy=RETRY_POLICY,
+        config_schema=lake_config_schema(),
     )
-    def lake(context: dg.AssetExecutionContext, config: LakeConfig) -> dg.MaterializeResult:
-        return sync_partition(context, config, table)
+    def lake(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return sync_partition(context, LakeConfig(**context.op_execution_context.op_config), table)
 
     return lake
 
@@ -43,12 +45,14 @@ def build_lake_asset(table: SyncedTable) -> dg.AssetsDefinition:
 def sync_partition(context: dg.AssetExecutionContext, config: LakeConfig, table: SyncedTable) -> dg.MaterializeResult:
     """What a step does: read the partition into the lake, and report it."""
     from ..sync.extract import extract
+    from ..sync.retry import retrying
 
     end_with_parent()
     partition = partition_of(context, table)
-    with engine_errors(), source_of(context, table.spec.source).open() as source:
-        lake = lake_of(context).open()
-        observe_source_table(context, source, table)
+    resource = source_of(context, table.spec.source)
+    with engine_errors(), resource.open() as source:
+        lake, picture = lake_of(context).open(), ReadingPicture(log_emitter(context.log))
+        retrying(lambda: observe_source_table(context, source, table), resource.backoff, log_emitter(context.log))
         report = extract(
             source,
             lake,
@@ -57,12 +61,13 @@ def sync_partition(context: dg.AssetExecutionContext, config: LakeConfig, table:
             mode=config.mode,
             asked_by_person=asked_by_person(context.run.tags),
             run_id=context.run.run_id,
-            emit=log_emitter(context.log),
+            emit=picture.hear,
             progress=report_progress(context, table.lake_key, dagster_partition(table, partition)),
+            backoff=resource.backoff,
         )
         return dg.MaterializeResult(
             asset_key=table.lake_key,
-            metadata=sync_metadata(report, table),
+            metadata=sync_metadata(report, table, picture.to_markdown()),
             check_results=check_results(lake_check_specs(table), report.checks, nothing_new=report.nothing_new),
         )
 

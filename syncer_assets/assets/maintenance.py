@@ -20,6 +20,7 @@ from .table import SyncedTable
 
 AS_DECLARED = "as_declared"
 NAMES_TOLD = 20
+BAR_MOST = 40
 
 
 class MaintenanceConfig(dg.Config):
@@ -72,13 +73,18 @@ def maintenance_check_specs(table: SyncedTable) -> list[dg.AssetCheckSpec]:
 
 def maintain(context: dg.AssetExecutionContext, table: SyncedTable, config: MaintenanceConfig) -> dg.MaterializeResult:
     """What a step does: let the warehouse bring the table into the declared shape, and report it."""
+    from ..sync.retry import retrying
+
     end_with_parent()
     request = config.to_request(always_analyze=asked_by_person(context.run.tags))
-    with engine_errors(), warehouse_of(context, table.target.warehouse).open() as warehouse:
-        report = warehouse.maintain(table.target, table.upkeep, request, emit=log_emitter(context.log))
+    emit, resource = log_emitter(context.log), warehouse_of(context, table.target.warehouse)
+    with engine_errors(), resource.open() as warehouse:
+        report = retrying(  # each attempt looks at the catalogue first: nothing is made twice
+            lambda: warehouse.maintain(table.target, table.upkeep, request, emit=emit), resource.backoff, emit
+        )
     return dg.MaterializeResult(
         asset_key=table.maintenance_key,
-        metadata={"mode": request.mode, **_metadata(report)},
+        metadata={"mode": request.mode, **_metadata(report), **_size(report)},
         check_results=[
             dg.AssetCheckResult(
                 check_name=AS_DECLARED,
@@ -113,3 +119,17 @@ def _metadata(report: MaintenanceReport) -> Metadata:
             "drift": "; ".join(report.drift),
         }
     )
+
+
+def _size(report: MaintenanceReport) -> Metadata:
+    """What a repair made of the table and its indexes, as bars."""
+    if not report.bytes_before or not report.bytes_after:
+        return {}
+    most = max(report.bytes_before, report.bytes_after)
+
+    def line(name: str, size: int) -> str:
+        bar = "█" * max(1, round(BAR_MOST * size / most))
+        return f"{name:<7} {bar:<{BAR_MOST}} {size / 2**20:,.1f} MB"
+
+    lines = [line("before", report.bytes_before), line("after", report.bytes_after)]
+    return {"size": dg.MetadataValue.md("\n".join(["```", *lines, "```"]))}

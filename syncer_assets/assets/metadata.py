@@ -22,9 +22,11 @@ _LOAD_NUMBERS = (
 )
 
 
-def sync_metadata(report: SyncReport, table: SyncedTable) -> Metadata:
-    """What a materialisation of the lake's asset shows."""
+def sync_metadata(report: SyncReport, table: SyncedTable, picture: str | None = None) -> Metadata:
+    """What a materialisation of the lake's asset shows; `picture` is Markdown of how it was read."""
     metadata = _numbers(report, _SYNC_NUMBERS)
+    if picture:
+        metadata["reading"] = dg.MetadataValue.md(picture)
     metadata |= {"mode": report.mode, "proof": report.proof, "partition_closed": str(report.closed).lower()}
     chosen = {"strategy": report.strategy, "strategy_reason": report.strategy_reason, "size_class": report.size_class}
     metadata |= {name: text for name, text in chosen.items() if text}
@@ -42,7 +44,7 @@ def sync_metadata(report: SyncReport, table: SyncedTable) -> Metadata:
     if report.partition_row_count is not None:
         name = "dagster/partition_row_count" if table.is_partitioned else "dagster/row_count"
         metadata[name] = report.partition_row_count
-    return metadata | _schema(report.columns, of_database=False)
+    return metadata | _schema(report.columns, table.source_key, of_database=False)
 
 
 def load_metadata(report: LoadReport, table: SyncedTable) -> Metadata:
@@ -56,7 +58,7 @@ def load_metadata(report: LoadReport, table: SyncedTable) -> Metadata:
     if report.target_rows_estimate is not None:
         name = "target_rows_estimate" if table.is_partitioned else "dagster/row_count"
         metadata[name] = report.target_rows_estimate
-    return metadata | _schema(report.columns, of_database=True)
+    return metadata | _schema(report.columns, table.lake_key, of_database=True)
 
 
 def plain_metadata(values: Mapping[str, object]) -> Metadata:
@@ -71,7 +73,7 @@ def table_schema(columns: Iterable[Column], *, of_database: bool) -> dg.TableSch
             dg.TableColumn(
                 name=column.name,
                 type=column.source_type if of_database else column.type,
-                description="keyed HMAC-SHA256 of the source's value" if column.transform == "hash" else None,
+                description=_hidden_by(column),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
             for column in columns
@@ -79,16 +81,30 @@ def table_schema(columns: Iterable[Column], *, of_database: bool) -> dg.TableSch
     )
 
 
+def _hidden_by(column: Column) -> str | None:
+    rule, _, how = (column.transform or "").partition(":")
+    return {
+        "hash": "keyed HMAC-SHA256 of the source's value",
+        "truncate": f"the first {how} characters of the source's value",
+        "mask": "masked: not the source's value",
+    }.get(rule)
+
+
 def _numbers(report: SyncReport | LoadReport, names: Iterable[str]) -> Metadata:
     values = {name: getattr(report, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _schema(columns: Iterable[object], *, of_database: bool) -> Metadata:
+def _schema(columns: Iterable[object], upstream: dg.AssetKey, *, of_database: bool) -> Metadata:
+    """The columns, and that each of them is the upstream asset's of the same name."""
     known = [column for column in columns if isinstance(column, Column)]
     if not known:
         return {}
-    return {"dagster/column_schema": dg.MetadataValue.table_schema(table_schema(known, of_database=of_database))}
+    lineage = {column.name: [dg.TableColumnDep(asset_key=upstream, column_name=column.name)] for column in known}
+    return {
+        "dagster/column_schema": dg.MetadataValue.table_schema(table_schema(known, of_database=of_database)),
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(lineage)),
+    }
 
 
 def _mark(text: str) -> int | str:

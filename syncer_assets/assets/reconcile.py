@@ -70,11 +70,8 @@ def reconcile_table(
 
     end_with_parent()
     declared = table.reconcile is not None and table.reconcile.repair
-    with (
-        engine_errors(),
-        source_of(context, table.spec.source).open() as source,
-        warehouse_of(context, table.target.warehouse).open() as warehouse,
-    ):
+    read_from, compared = source_of(context, table.spec.source), warehouse_of(context, table.target.warehouse)
+    with engine_errors(), read_from.open() as source, compared.open() as warehouse:
         done = reconcile(
             source,
             warehouse,
@@ -83,6 +80,7 @@ def reconcile_table(
             lake=lake_of(context).open() if (declared if config.repair is None else config.repair) else None,
             run_id=context.run.run_id,
             emit=log_emitter(context.log),
+            backoff=read_from.backoff.or_longer(compared.backoff),
         )
     context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Literal, TypeVar
 
 import dagster as dg
@@ -109,6 +110,12 @@ class LakeConfig(dg.Config):
         )
         strategy = None if self.strategy == "as_declared" else self.strategy
         return _over(spec, {"strategy": strategy, "workers": self.workers, "memory_mb": self.memory_mb})
+
+
+@cache
+def lake_config_schema() -> dg.Field:
+    """The schema of LakeConfig, made once: Dagster would make it for each table, a sixth of the time of 500 tables."""
+    return LakeConfig.to_config_schema().as_field()
 
 
 def _over(settings: T, given: Mapping[str, object]) -> T:

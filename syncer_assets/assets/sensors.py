@@ -6,7 +6,8 @@ partitions that have something to read. It keeps no cursor: lake and run history
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -17,7 +18,7 @@ from ..resources.lookup import lake_of, source_of
 from ..resources.source import source_resource
 from .names import sensor_name
 from .partitions import add_partitions, is_dynamic
-from .requests import ASSET_JOB, MAXIMUM_TAG, maximum_tag, request_tags, sync_request
+from .requests import ASSET_JOB, MAXIMUM_TAG, REQUEST_TAG, maximum_tag, request_tags, sync_request
 from .table import SyncedTable
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ INTERVAL_SECONDS = 30
 REQUESTS_PER_TICK = 50
 WAIT_AT_MOST_SECONDS = 900.0
 RUNS_REMEMBERED = 8
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def build_new_rows_sensor(source: str, tables: Sequence[SyncedTable]) -> dg.SensorDefinition:
@@ -63,11 +71,11 @@ def look_for_new_rows(
             raise errors[0]
         due = [(by_name[item.spec.table], item) for item in found]
         added = _new_partitions(context.instance, lake, due)
-    requests = [request for table, item in due if (request := _request(context.instance, table, item))]
+    requests = list(islice(_requests(context.instance, due), REQUESTS_PER_TICK))
     for table, keys in added:
         context.log.info(f"{table.lake_key.to_user_string()}: {len(keys)} new partitions, up to {keys[-1]}")
     return dg.SensorResult(
-        run_requests=_in_turn(requests)[:REQUESTS_PER_TICK],
+        run_requests=requests,
         dynamic_partitions_requests=[add_partitions(table, keys) for table, keys in added],
         skip_reason=None if requests else _nothing_to_do(len(due), errors),
     )
@@ -75,23 +83,9 @@ def look_for_new_rows(
 
 def _pending(source: "Source", lake: "Lake", tables: Sequence[SyncedTable]) -> tuple[list["Pending"], list[SyncError]]:
     """What is there to read, and the errors of tables that could not be looked at."""
-    from ..sync.pending import pending
+    from ..sync.pending import pending_and_errors
 
-    if not tables:
-        return [], []
-    try:
-        return pending(source, lake, [table.spec for table in tables]), []
-    except SyncError as error:
-        if len(tables) == 1:
-            return [], [error]
-    found: list[Pending] = []
-    errors: list[SyncError] = []
-    for table in tables:
-        try:
-            found += pending(source, lake, [table.spec])
-        except SyncError as error:
-            errors.append(error)
-    return found, errors
+    return pending_and_errors(source, lake, [table.spec for table in tables])
 
 
 def _new_partitions(
@@ -111,14 +105,19 @@ def _new_partitions(
     return new
 
 
-def _request(instance: dg.DagsterInstance, table: SyncedTable, item: "Pending") -> dg.RunRequest | None:
-    """A run for what is pending, unless it is under way or was asked for a short while ago.
+def _requests(instance: dg.DagsterInstance, due: Sequence[tuple[SyncedTable, "Pending"]]) -> Iterator[dg.RunRequest]:
+    """A run for each that is pending, unless it is under way or was asked for a short while ago.
 
     Repeats are runs that failed, and those that left the same maximum to be read again: its rows have arrived, but a
     transaction below them is still open.
     """
-    after = after_which_run(instance, request_tags(table, item.partition), maximum_tag(item.maximum))
-    return sync_request(table, item, after) if after else None
+    under_way = {run.tags.get(REQUEST_TAG) for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))}
+    for table, item in _in_turn(due):
+        tags = request_tags(table, item.partition)
+        if tags[REQUEST_TAG] not in under_way:
+            after = after_which_run(instance, tags, maximum_tag(item.maximum))
+            if after:
+                yield sync_request(table, item, after)
 
 
 def after_which_run(instance: dg.DagsterInstance, tags: Mapping[str, str], state: str) -> str | None:
@@ -147,15 +146,14 @@ def wait_seconds(repeats: int) -> float:
     return min(INTERVAL_SECONDS * (2**repeats - 1), WAIT_AT_MOST_SECONDS)
 
 
-def _in_turn(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
+def _in_turn(due: Sequence[tuple[SyncedTable, "Pending"]]) -> list[tuple[SyncedTable, "Pending"]]:
     """The first partition of each table, then the second: a table with many of them holds up no other."""
     turn: Counter[dg.AssetKey] = Counter()
     turns = []
-    for request in requests:
-        assert request.asset_selection
-        turns.append(turn[request.asset_selection[0]])
-        turn[request.asset_selection[0]] += 1
-    return [request for _, request in sorted(zip(turns, requests, strict=True), key=lambda pair: pair[0])]
+    for table, _ in due:
+        turns.append(turn[table.lake_key])
+        turn[table.lake_key] += 1
+    return [pair for _, pair in sorted(zip(turns, due, strict=True), key=lambda numbered: numbered[0])]
 
 
 def _nothing_to_do(due: int, errors: Sequence[SyncError]) -> dg.SkipReason:

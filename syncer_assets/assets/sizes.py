@@ -1,19 +1,25 @@
-"""The sensor `sizes`: puts a warehouse back to its size where a run ended that held a larger one.
+"""The sensor `sizes`: puts a warehouse, or what a source is read with, back to its size where a run ended that held a
+larger one.
 
 A load does that itself, however it ends, unless it is killed. This looks at the runs that failed or were cancelled
 since its last tick; asked again for a run that left nothing, the warehouse does nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from ..model.errors import SyncError
-from ..resources.lookup import warehouse_of
+from ..model.report import Emit
+from ..resources.lookup import source_of, warehouse_of
+from ..resources.source import source_resource
 from ..resources.warehouse import warehouse_resource
 from .events import event_line
 from .requests import ASSET_JOB
+
+Restore = Callable[[str | None, Emit], bool]
 
 SIZES = "sizes"
 INTERVAL_SECONDS = 60
@@ -23,25 +29,27 @@ OVERLAP = timedelta(minutes=2)
 ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def build_sizes_sensor(warehouses: Sequence[str]) -> dg.SensorDefinition:
-    """The sensor of a deployment, for its warehouses with `sizing`."""
+def build_sizes_sensor(warehouses: Sequence[str], sources: Sequence[str] = ()) -> dg.SensorDefinition:
+    """The sensor of a deployment, for its warehouses and sources with `sizing`."""
 
     def sizes(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return look_for_sizes(context, warehouses)
+        return look_for_sizes(context, warehouses, sources)
 
     return dg.SensorDefinition(
         name=SIZES,
         evaluation_fn=sizes,
         job_name=ASSET_JOB,
-        description="Restores the size of a warehouse after a run that was killed.",
+        description="Restores the size of a warehouse, or of a source's compute, after a run that was killed.",
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={warehouse_resource(name) for name in warehouses},
+        required_resource_keys={*map(warehouse_resource, warehouses), *map(source_resource, sources)},
     )
 
 
-def look_for_sizes(context: dg.SensorEvaluationContext, warehouses: Sequence[str]) -> dg.SensorResult:
-    """One tick. A warehouse that cannot be asked fails it, and the next one looks at the same runs again."""
+def look_for_sizes(
+    context: dg.SensorEvaluationContext, warehouses: Sequence[str], sources: Sequence[str] = ()
+) -> dg.SensorResult:
+    """One tick. What cannot be asked fails it, and the next one looks at the same runs again."""
     now = datetime.now(UTC)
     since = datetime.fromisoformat(context.cursor) if context.cursor else now
     runs = context.instance.get_run_records(
@@ -52,11 +60,12 @@ def look_for_sizes(context: dg.SensorEvaluationContext, warehouses: Sequence[str
     def emit(event: str, **fields: object) -> None:
         context.log.info(event_line(event, **fields))
 
-    for name in warehouses if runs else ():
+    places = [*((_of_warehouse, name) for name in warehouses), *((_of_source, name) for name in sources)]
+    for opened, name in places if runs else ():
         try:
-            with warehouse_of(context, name).open() as warehouse:
+            with opened(context, name) as restore:
                 for run in runs:
-                    warehouse.restore_size(run.dagster_run.run_id, emit=emit)
+                    restore(run.dagster_run.run_id, emit)
         except SyncError as error:
             context.log.error(str(error))
             failed.append(error)
@@ -64,3 +73,15 @@ def look_for_sizes(context: dg.SensorEvaluationContext, warehouses: Sequence[str
         raise failed[0]
     reason = f"looked after {len(runs)} runs that ended badly" if runs else "no run ended badly"
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=now.isoformat())
+
+
+@contextmanager
+def _of_warehouse(context: dg.SensorEvaluationContext, name: str) -> Iterator[Restore]:
+    with warehouse_of(context, name).open() as warehouse:
+        yield lambda run_id, emit: warehouse.restore_size(run_id, emit=emit)
+
+
+@contextmanager
+def _of_source(context: dg.SensorEvaluationContext, name: str) -> Iterator[Restore]:
+    sizer = source_of(context, name).sizer()
+    yield sizer.restore if sizer else lambda run_id, emit: True

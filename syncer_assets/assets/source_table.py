@@ -1,4 +1,7 @@
-"""The table in its database: an external asset, observed whenever the table is read."""
+"""The table in its database: an external asset, observed whenever the table is read.
+
+The UI shows the columns of an external asset only where they were materialised: columns that are new are reported so.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,8 @@ from .table import SyncedTable
 if TYPE_CHECKING:
     from ..sources.base import Source, TableFacts
 
+COLUMNS = "dagster/column_schema"
+
 
 def build_source_table(table: SyncedTable) -> dg.AssetSpec:
     """The external asset."""
@@ -20,6 +25,7 @@ def build_source_table(table: SyncedTable) -> dg.AssetSpec:
         table.source_key,
         description=f"{table.spec.table} in the source {table.spec.source}.",
         group_name=table.group,
+        owners=list(table.owners),
         kinds={kind, "source"},
         metadata={"dagster/table_name": table.spec.table, "dagster/storage_kind": kind},
     )
@@ -28,16 +34,24 @@ def build_source_table(table: SyncedTable) -> dg.AssetSpec:
 def observe_source_table(context: dg.AssetExecutionContext, source: "Source", table: SyncedTable) -> None:
     """Record what the source's catalogue says of the table: columns, size, and whether an index serves the cursor."""
     facts = source.describe(table.spec.table)
+    schema = table_schema((found.column for found in facts.columns), of_database=True)
     metadata: dict[str, dg.MetadataValue | int | str] = {
-        "dagster/column_schema": dg.MetadataValue.table_schema(
-            table_schema((found.column for found in facts.columns), of_database=True)
-        ),
+        COLUMNS: dg.MetadataValue.table_schema(schema),
         "primary_key": ", ".join(facts.primary_key) or "none",
         "cursor_index": cursor_index(table.spec, facts),
     }
     if facts.rows_estimate >= 0:
         metadata |= {"rows_estimate": facts.rows_estimate, "bytes_estimate": facts.bytes_estimate}
     context.log_event(dg.AssetObservation(asset_key=table.source_key, metadata=metadata))
+    if _shown(context.instance, table) != schema:
+        context.instance.report_runless_asset_event(dg.AssetMaterialization(table.source_key, metadata=metadata))
+
+
+def _shown(instance: dg.DagsterInstance, table: SyncedTable) -> dg.TableSchema | None:
+    """The columns that the UI shows."""
+    event = instance.get_latest_materialization_event(table.source_key)
+    found = event.asset_materialization.metadata.get(COLUMNS) if event and event.asset_materialization else None
+    return found.value if isinstance(found, dg.TableSchemaMetadataValue) else None
 
 
 def cursor_index(spec: TableSpec, facts: "TableFacts") -> str:

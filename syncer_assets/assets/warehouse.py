@@ -45,7 +45,8 @@ def load_partition(context: dg.AssetExecutionContext, table: SyncedTable) -> dg.
     from ..sync.load import load
 
     end_with_parent()
-    with engine_errors(), warehouse_of(context, table.target.warehouse).open() as warehouse:
+    resource = warehouse_of(context, table.target.warehouse)
+    with engine_errors(), resource.open() as warehouse:
         report = load(
             lake_of(context).open(),
             warehouse,
@@ -54,6 +55,7 @@ def load_partition(context: dg.AssetExecutionContext, table: SyncedTable) -> dg.
             partition_of(context, table),
             run_id=context.run.run_id,
             emit=log_emitter(context.log),
+            backoff=resource.backoff,
         )
         return dg.MaterializeResult(
             asset_key=table.warehouse_key,

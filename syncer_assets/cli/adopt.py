@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError
 from .command import Commands, Outcome, UsageError, deployment_of, subcommand, table_title
+from .completers import completed_by, tables
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ def add(commands: Commands) -> None:
         "After a restore, a move or a re-created table a sync or load stops: its marks were made with another source,\n"
         "lake or target. If the data is the same nevertheless, this keeps the marks and goes on. If it is not, use\n"
         "`syncer run --full` instead: it reads everything anew.",
+        "example:\n  syncer adopt orders",
+        takes="TABLE",
     )
-    parser.add_argument("table", metavar="TABLE", help="the table: orders, public.orders")
+    named = parser.add_argument("table", metavar="TABLE", help="the table: orders, public.orders")
+    completed_by(named, tables)
     parser.set_defaults(run=run)
 
 

@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
 
 from ..model.errors import ConfigError, SyncError
+from . import completers
 
 if TYPE_CHECKING:
     from ..assets.table import SyncedTable
@@ -33,6 +34,13 @@ class UsageError(ConfigError):
     kind = "usage"
 
 
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is an error as any other: one line on stderr, and JSON where that was asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(" ".join(message.split()), fix=f"`{self.prog} --help` shows what it takes")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended. `body` goes into the JSON object beside `ok`; `silent` says that it was written already."""
@@ -48,10 +56,14 @@ class Outcome:
         return cls(False, {"error": {name: value for name, value in body.items() if value}}, code)
 
 
-def subcommand(commands: Commands, name: str, help: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    """A command with the options that every command takes."""
+def subcommand(
+    commands: Commands, name: str, help: str, description: str, epilog: str, takes: str = ""
+) -> argparse.ArgumentParser:
+    """A command with the options that every command takes; `epilog` has the examples, `takes` the plain arguments."""
     parser = commands.add_parser(
         name,
+        prog=f"syncer {name}",
+        usage=" ".join(word for word in ("syncer", name, takes, "[options]") if word),
         help=help,
         description=description,
         epilog=epilog,
@@ -59,7 +71,7 @@ def subcommand(commands: Commands, name: str, help: str, description: str, epilo
     )
     shared = parser.add_argument_group("options of every command")
     shared.add_argument("--defs", type=Path, metavar="DIR", help="folder of definitions (default: $SYNCER_DEFS)")
-    shared.add_argument(
+    select = shared.add_argument(
         "--select",
         nargs="+",
         action="extend",
@@ -67,6 +79,7 @@ def subcommand(commands: Commands, name: str, help: str, description: str, epilo
         metavar="TABLE",
         help="only these: orders, public.orders",
     )
+    completers.completed_by(select, completers.tables)
     shared.add_argument("--json", action="store_true", help="end with one JSON object, alone on stdout")
     shared.add_argument("-v", "--verbose", action="store_true", help="show the log, and tracebacks")
     return parser
@@ -95,10 +108,12 @@ def deployment_of(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[Syn
 
 def existing_lake(deployment: "Deployment") -> "Lake | None":
     """The lake, or None where it is a folder that is not there yet: looking must not make it."""
-    url = deployment.lake.url
-    if url.startswith("file://") and not Path(unquote(url.removeprefix("file://"))).expanduser().is_dir():
-        return None
-    return deployment.lake.open()
+    return deployment.lake.open() if is_there(deployment.lake.url) else None
+
+
+def is_there(url: str) -> bool:
+    """False for a folder that is not there; a bucket is there until it is asked."""
+    return not url.startswith("file://") or Path(unquote(url.removeprefix("file://"))).expanduser().is_dir()
 
 
 def table_title(table: "SyncedTable") -> str:

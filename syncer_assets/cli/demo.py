@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
         "Start an embedded PostgreSQL in ./.demo, fill a shop of five tables (3.1 million rows), sync all of it\n"
         "into a lake and a warehouse, read an API's pages into files and these into tables, sync again while orders\n"
         "keep coming, and compare both sides. Then serve Dagster's UI.",
+        "examples:\n  syncer demo\n  syncer demo --scale 0.1 --no-ui --json",
     )
     parser.add_argument("--no-ui", action="store_true", help="end after the comparison")
     parser.add_argument("--scale", type=float, default=1.0, metavar="N", help="size of the shop (default: 1)")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError
 from .command import Commands, Outcome, UsageError, subcommand
+from .completers import completed_by, sources
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def add(commands: Commands) -> None:
         "write the YAML for a live database",
         "Look at the tables of a source and propose how to sync each: key, cursor, partitions, and what to check.",
         "examples:\n  syncer discover shop\n  syncer discover shop --select 'sales.*' --write --defs ./defs",
+        takes="SOURCE",
     )
-    parser.add_argument("source", metavar="SOURCE", help="a source of the connections; its DSN is in the environment")
+    named = parser.add_argument(
+        "source", metavar="SOURCE", help="a source of the connections; its DSN is in the environment"
+    )
+    completed_by(named, sources)
     parser.add_argument("--warehouse", metavar="W", help="the warehouse to load into (default: the only one)")
     parser.add_argument("--schema", metavar="S", help="the schema in the warehouse (default: the source's name)")
     parser.add_argument("--write", action="store_true", help="write <defs>/<source>/defs.yaml instead of printing it")

@@ -1,14 +1,18 @@
 """`syncer doctor`: what stands in the way, each finding with its fix."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from .command import Commands, Outcome, deployment_of, subcommand
+from .command import Commands, Outcome, subcommand
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from ..assets.api import ApiList
+    from ..assets.file_table import FileTable
+    from ..assets.keyed_update import KeyedUpdateAsset
     from ..assets.table import SyncedTable
     from ..components.deployment import Deployment
     from ..model.table import Target
@@ -23,25 +27,53 @@ def add(commands: Commands) -> None:
         commands,
         "doctor",
         "find what stands in the way",
-        "Try every connection, and look at privileges, versions, settings, the lake, the environment and the tables.\n"
+        "Try every connection, and look at privileges, versions, settings, the lake, the environment and the tables;\n"
+        "list the files and read the first, match the columns of keyed updates, and ask each list of an API for one\n"
+        "page.\n"
         "Each finding says what to do; errors (✗) end with exit code 1.",
+        "examples:\n  syncer doctor\n  syncer doctor --select orders --json",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
-    """Examine the deployment, or the selected tables and what they need."""
-    deployment, tables = deployment_of(arguments)
-    findings = [*_environment(deployment, tables), *_lake(deployment)]
+    """Examine the deployment, or what is selected and what it needs."""
+    from ..assets.api import ApiList
+    from ..assets.file_table import FileTable
+    from ..assets.keyed_update import KeyedUpdateAsset
+    from ..assets.table import SyncedTable
+    from .file_doctor import examine_entity
+    from .keyed_doctor import examine_keyed, examine_sizing
+    from .list_doctor import examine_api
+    from .work import selected
+
+    deployment, works = selected(arguments)
+    tables = [work for work in works if isinstance(work, SyncedTable)]
+    lists = [work for work in works if isinstance(work, ApiList)]
+    entities = [work for work in works if isinstance(work, FileTable)]
+    updates = [work for work in works if isinstance(work, KeyedUpdateAsset)]
+    sources = list(dict.fromkeys(each.spec.source for each in (*tables, *updates)))
+    stores = list(dict.fromkeys(target.warehouse for target in _targets(tables, updates, entities)))
+    findings = _environment(deployment, sources, stores, tables, lists)
+    findings += _unverified(deployment, sources, stores)
+    findings += _lake(deployment) if tables else []
     warehouses: list[Finding] = []
     growths: dict[Target, Growth] = {}
-    for name in dict.fromkeys(table.target.warehouse for table in tables):
+    for name in stores:
         found, grown = _warehouse(deployment, name, [table for table in tables if table.target.warehouse == name])
         warehouses += found
         growths |= grown
-    for name in dict.fromkeys(table.spec.source for table in tables):
+    for name in sources:
         findings += _source(deployment, name, [table for table in tables if table.spec.source == name], growths)
+    for api in dict.fromkeys(each.api for each in lists):
+        findings += examine_api([each for each in lists if each.api == api])
     findings += warehouses
+    for name in dict.fromkeys(update.spec.source for update in updates):
+        findings += examine_sizing(deployment, name)
+    for update in updates:
+        findings += examine_keyed(deployment, update)
+    for entity in entities:
+        findings += examine_entity(deployment, entity)
     _show(findings, screen)
     errors = sum(finding.level == "error" for finding in findings)
     return Outcome(not errors, {"findings": [asdict(finding) for finding in findings]})
@@ -62,17 +94,41 @@ def _show(findings: "list[Finding]", screen: Screen) -> None:
     screen.line(f"{counts['ok']} fine, {counts['warning']} warnings, {counts['error']} errors")
 
 
-def _environment(deployment: "Deployment", tables: "tuple[SyncedTable, ...]") -> "list[Finding]":
+def _targets(
+    tables: "Sequence[SyncedTable]", updates: "Sequence[KeyedUpdateAsset]", entities: "Sequence[FileTable]"
+) -> "list[Target]":
+    return [*(table.target for table in tables), *(each.spec.target for each in (*updates, *entities))]
+
+
+def _environment(
+    deployment: "Deployment",
+    sources: Sequence[str],
+    warehouses: Sequence[str],
+    tables: "Sequence[SyncedTable]",
+    lists: "Sequence[ApiList]",
+) -> "list[Finding]":
     from ..sync.doctor import examine_dagster_home, examine_environment
 
-    sources = dict.fromkeys(table.spec.source for table in tables)
-    warehouses = dict.fromkeys(table.target.warehouse for table in tables)
     needed = [
         *((deployment.source(name).dsn_env, f"source {name}") for name in sources),
         *((deployment.warehouse(name).secret_env, f"warehouse {name}") for name in warehouses),
+        *dict.fromkeys((name, f"API {each.api.name}") for each in lists for name in each.api.environment),
     ]
     keys = dict.fromkeys(table.spec.columns.hash_key_env for table in tables if table.spec.columns.hash)
     return [*examine_environment(needed, keys), *examine_dagster_home()]
+
+
+def _unverified(deployment: "Deployment", sources: Sequence[str], warehouses: Sequence[str]) -> "list[Finding]":
+    """The connections whose certificates nobody looks at."""
+    from ..sync.doctor import examine_insecure
+
+    connections = deployment.connections
+    return examine_insecure(
+        [
+            *(f"source {name}" for name in sources if connections.sources[name].insecure),
+            *(f"warehouse {name}" for name in warehouses if connections.warehouses[name].insecure),
+        ]
+    )
 
 
 def _lake(deployment: "Deployment") -> "list[Finding]":

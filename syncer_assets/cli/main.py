@@ -11,31 +11,41 @@ from contextlib import contextmanager
 
 from .. import __version__
 from ..model.errors import SyncError
-from . import adopt, demo, discover, doctor, plan, reconcile, report, run, status, watermarks
-from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Outcome, UsageError
+from . import adopt, completion, demo, discover, doctor, plan, reconcile, report, run, status, watermarks
+from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Outcome, Parser, UsageError
 from .redact import redact
 from .screen import Screen
 
-COMMANDS = (demo, run, discover, plan, status, watermarks, report, doctor, reconcile, adopt)
+COMMANDS = (demo, run, discover, plan, status, watermarks, report, doctor, reconcile, adopt, completion)
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 EPILOG = """\
-Every command takes --defs DIR (else $SYNCER_DEFS, else the shipped demo shop), --select TABLE.. and --json.
-Connection strings are only ever in environment variables; the definitions name them.
-Exit code: 0 all went well, 1 something failed, 2 wrong usage.
+first steps:
+  syncer demo                          a shop of our own, from an embedded PostgreSQL; then the UI
+  syncer discover shop --defs DIR      your own database as YAML (docs/quick-start.md)
+  syncer doctor --defs DIR             what stands in the way; then plan, run, status
+
+Every command takes --defs DIR (else $SYNCER_DEFS, else the shipped demo shop), --select TABLE.. and --json;
+`syncer COMMAND --help` has its examples. Connection strings are only ever in environment variables, which the
+definitions name. Colours are for terminals; NO_COLOR switches them off.
+
+exit codes:
+  0    all went well
+  1    something failed, is red, or differs
+  2    wrong usage
+  130  interrupted; what was committed stays
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `syncer` with these arguments; the exit code."""
-    arguments = parser().parse_args(argv)
-    screen = Screen(as_json=arguments.json)
+    given = sys.argv[1:] if argv is None else list(argv)
+    screen = Screen(as_json="--json" in given)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what Dagster warns of is for those who write code with it
     try:
-        with interruptible():
-            outcome = arguments.run(arguments, screen)
+        outcome = _run(given, screen)
     except UsageError as error:
         screen.problem(str(error))
         outcome = Outcome.of_error(error, code=MISUSED)
@@ -46,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         screen.problem("interrupted; what was committed stays, the next run goes on from there")
         outcome = Outcome(False, {"error": {"kind": "interrupted"}}, code=INTERRUPTED)
     except Exception as error:  # the last resort: a person gets one line, not a traceback
-        if arguments.verbose:
+        if not {"-v", "--verbose"}.isdisjoint(given):
             raise
         text = redact(f"{type(error).__name__}: {error}".splitlines()[0])
         screen.problem(f"unexpected {text}. Fix: run it again with --verbose and report the traceback")
@@ -56,6 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if outcome.code == INTERRUPTED and threading.active_count() > 1:
         os._exit(INTERRUPTED)  # a step may still be at work; it is safe to kill it at any point
     return outcome.code if outcome.code is not None else (DONE if outcome.ok else FAILED)
+
+
+def _run(given: Sequence[str], screen: Screen) -> Outcome:
+    root = parser()
+    completion.answer_shell(root)
+    if not given:
+        root.print_help()
+        return Outcome(False, code=MISUSED)
+    arguments = root.parse_args(given)
+    with interruptible():
+        return arguments.run(arguments, screen)
 
 
 @contextmanager
@@ -71,7 +92,7 @@ def interruptible() -> Iterator[None]:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="syncer",
         description="Keep a lake and a warehouse in step with operational databases, and prove it.",
         epilog=EPILOG,
@@ -79,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
         usage="syncer COMMAND [options]",
     )
     root.add_argument("--version", action="version", version=f"syncer_assets {__version__}")
+    # The metavar's width is the width of the column of commands.
     commands = root.add_subparsers(title="commands", metavar=f"{'COMMAND':12}", required=True)
     for command in COMMANDS:
         command.add(commands)

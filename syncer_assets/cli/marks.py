@@ -1,11 +1,10 @@
 """Where each partition of the selected tables stands: what `status` and `watermarks` have in common."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .command import deployment_of, existing_lake, table_title
+from .command import existing_lake, table_title
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -36,15 +35,12 @@ class TableMarks:
         return self.status.error
 
 
-def marks_of(arguments: argparse.Namespace, screen: Screen) -> list[TableMarks]:
-    """The marks of every selected table."""
-    return marks_of_tables(*deployment_of(arguments), screen)
-
-
 def marks_of_tables(deployment: "Deployment", tables: "Sequence[SyncedTable]", screen: Screen) -> list[TableMarks]:
     """The marks of these tables. Where a warehouse does not answer, those of the lake."""
     from ..sync.status import statuses
 
+    if not tables:
+        return []
     found = statuses(
         existing_lake(deployment),
         [(table.spec, table.target) for table in tables],

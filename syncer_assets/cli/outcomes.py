@@ -8,7 +8,7 @@ Number = int | float
 Plain = int | float | str | bool
 
 _NUMBERS = ("rows", "files", "queries", "seconds")
-READERS = ("lake", "api", "raw")
+READERS = ("lake", "api", "raw", "keyed_update")
 """How the keys of assets begin that read from outside: what a run read is theirs."""
 
 
@@ -68,7 +68,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.table} [{self.partition}]" if self.partition else self.table
-        return f"{where}: {self.message}"
+        return self.message if self.message.startswith(f"{where}: ") else f"{where}: {self.message}"
 
     def to_json(self) -> dict[str, object]:
         return {"table": self.table, "partition": self.partition, "kind": self.kind, "message": self.message}

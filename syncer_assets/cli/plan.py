@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from .command import Commands, Outcome, deployment_of, existing_lake, subcommand, table_title
-from .screen import Column, Screen, mark
+from .command import Commands, Outcome, existing_lake, subcommand, table_title
+from .screen import Column, Screen, mark, shortened
 
 if TYPE_CHECKING:
     from ..assets.table import SyncedTable
@@ -22,7 +22,6 @@ COLUMNS = (
     Column("chunks", "right"),
     Column("files", "right"),
 )
-SHOWN = 6
 
 
 def add(commands: Commands) -> None:
@@ -30,32 +29,52 @@ def add(commands: Commands) -> None:
         commands,
         "plan",
         "say what a run would do; writes nothing",
-        "Say what a run would do: windows, chunks, SQL, files, types and risks. Numbers are the server's estimates.",
+        "Say what a run would do: windows, chunks, SQL, files, types and risks; the batches of keyed updates, the\n"
+        "files that it would load, and the pages that it would ask an API for. Numbers of tables are the server's\n"
+        "estimates; no API is asked.",
+        "examples:\n  syncer plan\n  syncer plan --select orders --verbose      every partition, every column",
     )
     parser.add_argument("--partition", metavar="KEY", help="only this partition")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
-    """Plan the selected tables. A table that cannot be planned fails the command, after the others."""
+    """Plan what is selected. What cannot be planned fails the command, after the others."""
+    from ..assets.api import ApiList
+    from ..assets.file_table import FileTable
+    from ..assets.keyed_update import KeyedUpdateAsset
+    from ..assets.table import SyncedTable
     from ..sync.plan import plan
+    from .file_plan import show_file_plans
+    from .keyed_plan import show_update_plans
+    from .list_plan import show_list_plans
+    from .work import selected
 
-    deployment, tables = deployment_of(arguments)
-    lake = existing_lake(deployment)
+    deployment, works = selected(arguments)
+    tables = [work for work in works if isinstance(work, SyncedTable)]
+    lake = existing_lake(deployment) if tables else None
     found: list[dict[str, object]] = []
-    ok = True
     for table in tables:
         try:
             with deployment.source(table.spec.source).open() as source:
                 planned = plan(source, lake, table.spec, arguments.partition)
         except SyncError as error:
-            ok = False
             screen.problem(str(error))
             found.append({"table": table_title(table), "error": str(error)})
             continue
         _show(table, planned, screen, whole=arguments.verbose)
         found.append({"target": f"{table.target.warehouse}.{table.target.name}", **asdict(planned)})
-    return Outcome(ok, {"tables": found})
+    lists = [work for work in works if isinstance(work, ApiList)]
+    entities = [work for work in works if isinstance(work, FileTable)]
+    updates = [work for work in works if isinstance(work, KeyedUpdateAsset)]
+    whole = arguments.verbose
+    body = {
+        "tables": found,
+        "lists": show_list_plans(lists, arguments.partition, screen, whole=whole),
+        "updates": show_update_plans(deployment, updates, arguments.partition, screen, whole=whole),
+        "files": show_file_plans(deployment, entities, arguments.partition, screen, whole=whole),
+    }
+    return Outcome(not any("error" in each for plans in body.values() for each in plans), body)
 
 
 def _show(table: "SyncedTable", planned: "TablePlan", screen: Screen, *, whole: bool) -> None:
@@ -81,20 +100,16 @@ def _show(table: "SyncedTable", planned: "TablePlan", screen: Screen, *, whole: 
 
 
 def _rows(partitions: "Sequence[PartitionPlan]", *, whole: bool) -> list[list[object]]:
-    """Every partition, or the first and the last ones and the sum of all."""
-    shown = list(partitions)
-    if len(shown) > SHOWN and not whole:
-        shown = [*shown[: SHOWN // 2], *shown[-SHOWN // 2 :]]
+    """Every partition, or the first and the last ones; and the sum of all."""
     rows: list[list[object]] = [
         [each.partition, each.reason, mark(each.low) or "start", mark(each.ceiling), each.rows, each.chunks, each.files]
-        for each in shown
+        for each in partitions
     ]
-    if len(shown) < len(partitions):
-        rows.insert(SHOWN // 2, [f"... {len(partitions) - len(shown)} more", "", "", "", None, None, None])
+    shown = rows if whole else shortened(rows)
     if len(partitions) > 1:
         sums = [sum(getattr(each, name) for each in partitions) for name in ("rows", "chunks", "files")]
-        rows.append([f"{len(partitions)} in all", "", "", "", *sums])
-    return rows
+        shown = [*shown, [f"{len(partitions)} in all", "", "", "", *sums]]
+    return shown
 
 
 def _show_types(planned: "TablePlan", screen: Screen, *, whole: bool) -> None:

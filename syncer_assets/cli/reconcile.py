@@ -36,6 +36,8 @@ def add(commands: Commands) -> None:
         "compare source and warehouse, and repair what differs",
         "Compare source and warehouse by counts and checksums of key buckets, one scan a side, and find deletes and\n"
         "changes that no cursor sees. Without --repair it changes nothing. Exit code 1 if a table differs at the end.",
+        "examples:\n  syncer reconcile\n  syncer reconcile --select orders --keys 10      which rows differ\n"
+        "  syncer reconcile --select orders --repair",
     )
     parser.add_argument(
         "--repair",
@@ -70,11 +72,12 @@ def reconcile_tables(
     errors: list[str] = []
     for table in tables:
         try:
-            with (
-                deployment.source(table.spec.source).open() as source,
-                deployment.warehouse(table.target.warehouse).open() as warehouse,
-            ):
-                found[table_title(table)] = reconcile(source, warehouse, table.spec, table.target, lake=lake, keys=keys)
+            read_from, compared = deployment.source(table.spec.source), deployment.warehouse(table.target.warehouse)
+            backoff = read_from.backoff.or_longer(compared.backoff)
+            with read_from.open() as source, compared.open() as warehouse:
+                found[table_title(table)] = reconcile(
+                    source, warehouse, table.spec, table.target, lake=lake, keys=keys, backoff=backoff
+                )
         except SyncError as error:
             errors.append(str(error))
     return found, errors

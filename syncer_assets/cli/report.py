@@ -3,9 +3,10 @@
 import argparse
 import re
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from .command import Commands, Outcome, UsageError, deployment_of, existing_lake, subcommand
+from .command import Commands, Outcome, UsageError, existing_lake, subcommand
 from .screen import Screen
 
 EPILOG = """\
@@ -23,8 +24,8 @@ def add(commands: Commands) -> None:
         "report",
         "tell performance now, against before",
         "Tell for each table what was read and loaded, how fast, and what it took: rows, bytes, files, queries,\n"
-        "COPYs, seconds, memory, WAL, lag; in sum, by partition and by day. Reads the lake's manifests and the\n"
-        "warehouse's ledger, asks no source. Writes Markdown.",
+        "COPYs, seconds, memory, WAL, lag; in sum, by partition and by day; of files and of an API's lists likewise.\n"
+        "Reads manifests and the warehouse's ledger, asks no source. Writes Markdown.",
         EPILOG,
     )
     parser.add_argument("--since", type=since, metavar="TIME", help="only from then on: 7d, 12h, 2024-01-31")
@@ -34,25 +35,38 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
-    """Report on the selected tables. A warehouse that does not answer fails the command, after the rest."""
-    from ..sync.report import markdown, page, read_baseline, report
+    """Report on what is selected. What does not answer fails the command, after the rest."""
+    from ..assets.api import ApiList
+    from ..assets.file_table import FileTable
+    from ..assets.table import SyncedTable
+    from ..sync.report import ListFiles, markdown, page, read_baseline, report, with_files
+    from .list_status import existing_files
+    from .work import selected, title_of
 
-    deployment, tables = deployment_of(arguments)
+    deployment, works = selected(arguments)
     baseline = read_baseline(arguments.baseline) if arguments.baseline else None
+    tables = [work for work in works if isinstance(work, SyncedTable)]
+    lists = [work for work in works if isinstance(work, ApiList)]
     found = report(
-        existing_lake(deployment),
+        existing_lake(deployment) if tables else None,
         [(table.spec, table.target) for table in tables],
         lambda name: deployment.warehouse(name).open(),
         since=arguments.since,
         baseline=baseline,
     )
+    found = with_files(
+        found,
+        [work.spec for work in works if isinstance(work, FileTable)],
+        lambda name: deployment.warehouse(name).open_files(),
+        [ListFiles(title_of(each), each.api.name, each.endpoint, partial(existing_files, each)) for each in lists],
+        baseline=baseline,
+    )
     if arguments.html:
         _write(arguments.html, page(found))
     screen.text(markdown(found))
-    errors = {table.error for table in found.tables if table.error}
-    for error in sorted(errors):
+    for error in found.errors:
         screen.problem(error)
-    return Outcome(not errors, found.to_json())
+    return Outcome(not found.errors, found.to_json())
 
 
 def since(text: str) -> datetime:

@@ -127,12 +127,12 @@ def _readers(text: str) -> int:
 
 def _with_partitions(works: "Sequence[Work]", partition: str, *, named: bool) -> "tuple[Work, ...]":
     """The tables and lists that have such a partition. Those named with --select have to. Raises UsageError."""
-    from .work import scheme_of, title_of
+    from .work import check_partition, title_of
 
     fitting, errors = [], []
     for work in works:
         try:
-            scheme_of(work).partition(partition)
+            check_partition(work, partition)
         except ConfigError as error:
             errors.append(UsageError(error.message, table=title_of(work), fix=error.fix))
         else:

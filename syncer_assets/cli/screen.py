@@ -18,6 +18,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
 
 WIDTH_OF_FILES = 120
 GAP = 2
+SHOWN = 6
+"""Rows of a table that is shortened."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,14 @@ class Screen:
             sys.stderr.flush()
             sys.stdout.write(json.dumps(result, default=_plain, ensure_ascii=False) + "\n")
             sys.stdout.flush()
+
+
+def shortened(rows: list[list[object]]) -> list[list[object]]:
+    """The first rows and the last ones, where there are many, and how many are between them."""
+    if len(rows) <= SHOWN:
+        return rows
+    between = [f"... {len(rows) - SHOWN} more", *[None] * (len(rows[0]) - 1)]
+    return [*rows[: SHOWN // 2], between, *rows[-SHOWN // 2 :]]
 
 
 def show(value: object) -> str:

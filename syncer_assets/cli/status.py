@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
         "Show for each table the rows in the warehouse, how far it is complete (safe), the lag, what waits to be\n"
         "loaded, the last load, dead rows and bloat (estimated), and the red checks, where DAGSTER_HOME is set.\n"
         "Asks no source. On a narrow terminal some columns are left out; --json has all.",
+        "examples:\n  syncer status\n  syncer status --select orders --partitions\n  syncer status --json",
     )
     parser.add_argument("--partitions", action="store_true", help="a line for every partition")
     parser.set_defaults(run=run)
@@ -48,8 +49,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
     """Show the state of the selected tables. Looking is no failure, whatever is seen."""
     from ..assets.api import ApiList
     from ..assets.file_table import FileTable
+    from ..assets.keyed_update import KeyedUpdateAsset
     from ..assets.table import SyncedTable
     from .file_status import show_files
+    from .keyed_status import show_updates
     from .list_status import lists_of
     from .red_checks import red_checks
     from .work import selected
@@ -65,14 +68,18 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
     rows += [row for marks, red in pairs for row in _rows(marks, red, each=arguments.partitions)]
     if rows:
         screen.table(COLUMNS, rows)
+    entities = [work for work in works if isinstance(work, FileTable)]
+    updates = show_updates(deployment, [work for work in works if isinstance(work, KeyedUpdateAsset)], screen)
+    files = show_files(deployment, entities, screen, each=arguments.partitions)
     body: dict[str, object] = {
         "tables": [_table(marks, red) for marks, red in pairs],
         "partitions": [part for marks, red in pairs for part in _partitions(marks, red)],
         "lists": [part for each in lists for part in each.to_json()],
+        "updates": updates,
+        "files": files,
     }
-    if entities := [work for work in works if isinstance(work, FileTable)]:
-        body["files"] = show_files(deployment, entities, screen, each=arguments.partitions)
-    return Outcome(all(marks.error is None for marks in (*tables, *lists)), body)
+    ok = all(marks.error is None for marks in (*tables, *lists))
+    return Outcome(ok and not any("error" in each for each in (*updates, *files)), body)
 
 
 def _table(marks: TableMarks, red: dict[str, list[str]]) -> dict[str, object]:

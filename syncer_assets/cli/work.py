@@ -1,4 +1,4 @@
-"""What `syncer run` runs: the lists of APIs, the tables, and the files that a deployment declares."""
+"""What `syncer run` runs: the lists of APIs, the tables, the keyed updates and the files that a deployment declares."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..assets.api import ApiList
 from ..assets.file_table import FileTable
+from ..assets.keyed_update import KeyedUpdateAsset
 from ..assets.table import SyncedTable
 from ..model.errors import ConfigError
-from ..model.partition import PartitionScheme
 from .command import UsageError, table_title
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .execution import RunOptions, Tell
     from .outcomes import TableOutcome
 
-Work = SyncedTable | ApiList | FileTable
+Work = SyncedTable | ApiList | FileTable | KeyedUpdateAsset
 
 
 def selected(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[Work, ...]]":
@@ -37,7 +37,7 @@ def selected(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[Work, ..
 
 def all_work(deployment: "Deployment") -> tuple[Work, ...]:
     """All of it, in the order in which it is run and shown."""
-    return (*deployment.apis, *deployment.tables, *deployment.files)
+    return (*deployment.apis, *deployment.tables, *deployment.updates, *deployment.files)
 
 
 def stages(works: Sequence[Work]) -> list[list[Work]]:
@@ -53,7 +53,7 @@ def select_work(deployment: "Deployment", names: Sequence[str]) -> tuple[Work, .
     chosen: dict[str, Work] = {}
     for name in names:
         lists: list[Work] = [each for each in deployment.apis if name in _names(each)]
-        lists += [each for each in deployment.files if each.is_named([name])]
+        lists += [each for each in (*deployment.updates, *deployment.files) if each.is_named([name])]
         try:
             tables: Sequence[Work] = deployment.select([name])
         except ConfigError:
@@ -71,9 +71,12 @@ def execute(
     from .api_execution import read_list
     from .execution import sync_table
     from .file_execution import load_files
+    from .keyed_execution import update_keyed
 
     if isinstance(work, FileTable):
         return load_files(deployment, work, options, instance, tell)
+    if isinstance(work, KeyedUpdateAsset):
+        return update_keyed(deployment, work, options, instance, tell)
     if isinstance(work, ApiList):
         return read_list(deployment, work, options, instance, tell)
     return sync_table(deployment, work, options, instance, tell)
@@ -82,7 +85,7 @@ def execute(
 def key_of(work: Work) -> str:
     """What tells it from all others."""
     match work:
-        case ApiList():
+        case ApiList() | KeyedUpdateAsset():
             return work.key.to_user_string()
         case FileTable():
             return work.raw_key.to_user_string()
@@ -95,9 +98,13 @@ def title_of(work: Work) -> str:
     return table_title(work) if isinstance(work, SyncedTable) else key_of(work)
 
 
-def scheme_of(work: Work) -> PartitionScheme:
-    """How it is cut into partitions."""
-    return work.endpoint.partitions if isinstance(work, ApiList) else work.spec.partitions
+def check_partition(work: Work, key: str) -> None:
+    """Raises ConfigError where it cannot have such a partition."""
+    if isinstance(work, KeyedUpdateAsset):
+        work.check_partition(key)
+    else:
+        scheme = work.endpoint.partitions if isinstance(work, ApiList) else work.spec.partitions
+        scheme.partition(key)
 
 
 def _names(work: ApiList) -> set[str]:

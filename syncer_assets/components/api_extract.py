@@ -53,7 +53,7 @@ class ApiExtract(dg.Component, dg.Resolvable, dg.Model):
     secret_headers: dict[str, EnvironmentName] = Field(
         default={}, description="Headers whose values are secrets: {X-Api-Key: NAME of the environment variable}."
     )
-    headers: dict[str, str] = Field(default={}, description="Further headers; no secrets.")
+    headers: dict[str, str | int] = Field(default={}, description="Further headers; no secrets.")
     other_hosts: list[str] = Field(
         default=[], description="Hosts that redirects and links may lead to, by https; secrets are not sent there."
     )
@@ -71,7 +71,7 @@ class ApiExtract(dg.Component, dg.Resolvable, dg.Model):
             name=self.source,
             base_url=self.base_url,
             base_url_env=self.base_url_env,
-            headers=tuple(self.headers.items()),
+            headers=tuple((name, str(value)) for name, value in self.headers.items()),  # templates make 2 of "2"
             bearer_env=self.bearer_env,
             secret_headers=tuple(self.secret_headers.items()),
             other_hosts=tuple(self.other_hosts),

@@ -1,6 +1,7 @@
 """`syncer_assets.Connections`: where the lake, the sources and the warehouses of a deployment are."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import dagster as dg
 from pydantic import Field
@@ -19,6 +20,7 @@ from ..resources.lookup import resources_by_key
 from ..resources.source import SourceResource
 from ..resources.warehouse import WarehouseResource
 from .alert_entries import AlertsEntry
+from .failover_entry import FAILOVER_DESCRIPTION, FailoverField, backoff_of
 from .fields import EnvironmentName, LakeUrl, PositiveFloat
 from .redshift_entry import RedshiftEntry
 from .sizing_entries import SizingEntry
@@ -32,6 +34,7 @@ class LakeEntry(dg.Resolvable, dg.Model):
         "directory. Keys and endpoint come from the environment.",
     )
     options: dict[str, str] = Field(default={}, description="The object store's own options; no secrets.")
+    failover: FailoverField = Field(default="normal", description=FAILOVER_DESCRIPTION)
 
 
 class DatabaseEntry(dg.Resolvable, dg.Model):
@@ -42,11 +45,24 @@ class DatabaseEntry(dg.Resolvable, dg.Model):
         description="The NAME of the environment variable that holds the DSN, never the DSN."
     )
     options: dict[str, str | int | float] = Field(default={}, description="Settings of the adapter; no secrets.")
+    failover: FailoverField = Field(default="normal", description=FAILOVER_DESCRIPTION)
+    insecure: bool = Field(
+        default=False,
+        description="Whether it may be connected to without verifying its certificate. On this machine nothing is.",
+    )
 
     @property
     def settings(self) -> dict[str, str]:
         """The options as text: Dagster's templates make numbers of quoted ones too."""
         return {name: str(value) for name, value in self.options.items()}
+
+
+class SourceEntry(DatabaseEntry):
+    """A database to read from."""
+
+    sizing: SizingEntry | None = Field(
+        default=None, description="The size of a Snowflake's virtual warehouse while a keyed update fetches."
+    )
 
 
 class ServerEntry(dg.Resolvable, dg.Model):
@@ -92,16 +108,26 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
     """
 
     lake: LakeEntry = Field(description="Where the lake is.")
-    sources: dict[str, DatabaseEntry] = Field(description="Databases to read from, by name.")
+    sources: dict[str, SourceEntry] = Field(description="Databases to read from, by name.")
     warehouses: dict[str, WarehouseEntry] = Field(description="Databases to load into, by name.")
     alerts: AlertsEntry | None = Field(default=None, description="Who is told of failed runs and red checks.")
 
     def lake_resource(self) -> LakeResource:
-        return LakeResource(url=self.lake.url, options=self.lake.options)
+        return LakeResource(
+            url=self.lake.url, options=self.lake.options, failover=asdict(backoff_of(self.lake.failover))
+        )
 
     def source_resource(self, name: str) -> SourceResource:
         entry = self.sources[name]
-        return SourceResource(name=name, type=entry.type, dsn_env=entry.dsn_env, options=entry.settings)
+        return SourceResource(
+            name=name,
+            type=entry.type,
+            dsn_env=entry.dsn_env,
+            options=entry.settings,
+            failover=asdict(backoff_of(entry.failover)),
+            insecure=entry.insecure,
+            sizing=entry.sizing.to_rules().to_json() if entry.sizing else {},
+        )
 
     def warehouse_resource(self, name: str) -> WarehouseResource:
         entry = self.warehouses[name]
@@ -112,6 +138,8 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
             arguments=entry.connection.to_arguments() if entry.connection else {},
             password_env=entry.connection.password_env if entry.connection else "",
             options=entry.settings,
+            failover=asdict(backoff_of(entry.failover)),
+            insecure=entry.insecure,
             sizing=entry.sizing.to_rules().to_json() if entry.sizing else {},
         )
 
@@ -125,6 +153,7 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
         return databases | ({ALERTS_RESOURCE: self.alerts.to_resource()} if self.alerts else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        from .file_load import file_tables
         from .problems import raise_problems
         from .rules import connection_problems
         from .table_sync import synced_tables
@@ -138,10 +167,11 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
         ]
         if any(table.repair_window for table in tables):
             sensors.append(build_repair_sensor(tables))
-        if sized := [name for name, entry in self.warehouses.items() if entry.sizing]:
-            sensors.append(build_sizes_sensor(sized))
+        sized = [[name for name, entry in each.items() if entry.sizing] for each in (self.warehouses, self.sources)]
+        if any(sized):
+            sensors.append(build_sizes_sensor(*sized))
         if self.alerts:
-            sensors.append(build_alerts_sensor(tables, self.alerts.to_rules()))
+            sensors.append(build_alerts_sensor(tables, self.alerts.to_rules(), file_tables(context.component_tree)))
         return dg.Definitions(
             assets=[build_report_asset(tables), build_status_asset(tables)] if tables else [],
             resources=self.resources(),

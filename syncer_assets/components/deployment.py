@@ -10,6 +10,7 @@ import dagster as dg
 from ..assets.api import ApiList
 from ..assets.checks import checks_of
 from ..assets.file_table import FileTable
+from ..assets.keyed_update import KeyedUpdateAsset
 from ..assets.partitions import is_dynamic
 from ..assets.table import SyncedTable
 from ..model.errors import ConfigError
@@ -19,6 +20,7 @@ from ..resources.warehouse import WarehouseResource
 from .api_extract import api_lists
 from .connections import Connections
 from .file_load import file_tables
+from .keyed_update import keyed_updates
 from .loading import component_tree, defs_folder, load_tree
 from .problems import did_you_mean
 from .table_sync import synced_tables
@@ -34,6 +36,7 @@ class Deployment:
     tables: tuple[SyncedTable, ...]
     apis: tuple[ApiList, ...] = ()
     files: tuple[FileTable, ...] = ()
+    updates: tuple[KeyedUpdateAsset, ...] = ()
 
     @property
     def lake(self) -> LakeResource:
@@ -96,6 +99,7 @@ def load_deployment(folder: Path | None = None) -> Deployment:
         tuple(synced_tables(tree)),
         tuple(api_lists(tree)),
         tuple(file_tables(tree)),
+        tuple(keyed_updates(tree)),
     )
 
 

@@ -14,6 +14,7 @@ from ..model.table import (
     ColumnRules,
     Deletes,
     FileSettings,
+    MaskRule,
     Profile,
     RefreshSettings,
     SizeSettings,
@@ -126,6 +127,18 @@ class SizesEntry(dg.Resolvable, dg.Model):
     )
 
 
+class MaskEntry(dg.Resolvable, dg.Model):
+    """What is written in place of a text."""
+
+    text: str = Field(default=MaskRule.text, description="The text that is written.")
+    keep_last: PositiveInt | None = Field(
+        default=None, description="Characters of the value's end that follow it, unless they are the whole value."
+    )
+
+    def to_rule(self) -> MaskRule:
+        return MaskRule(self.text, self.keep_last or 0)
+
+
 class ColumnsEntry(dg.Resolvable, dg.Model):
     """Which columns leave the source, and how."""
 
@@ -133,6 +146,12 @@ class ColumnsEntry(dg.Resolvable, dg.Model):
     exclude: list[str] = Field(default=[], description="Not these columns.")
     hash: list[str] = Field(
         default=[], description="Columns replaced by a keyed HMAC-SHA256 before anything is written."
+    )
+    truncate: dict[str, PositiveInt] = Field(
+        default={}, description="Text columns of which only so many first characters are written: {phone: 4}."
+    )
+    mask: dict[str, MaskEntry] = Field(
+        default={}, description='Text columns replaced by a text: {name: {text: "***"}, iban: {keep_last: 4}}.'
     )
     hash_key_env: EnvironmentName = Field(
         default=ColumnRules.hash_key_env, description="The NAME of the environment variable that holds the HMAC key."
@@ -171,6 +190,10 @@ class TableEntry(dg.Resolvable, dg.Model):
     key: Names = Field(default=[], description="The key columns; the primary key unless they are given.")
     cursor: Names = Field(
         default=[], description="The column by which new rows are found, or several: [updated_at, id]."
+    )
+    where: str | None = Field(
+        default=None,
+        description="Only rows that meet this condition on its columns, in the source's SQL: status <> 'draft'.",
     )
     load: Literal["upsert", "append", "replace"] = Field(default="upsert", description="How rows enter the warehouse.")
     partitions: PartitionsEntry | None = Field(default=None, description="How the table is cut for re-runs.")
@@ -284,6 +307,8 @@ class TableEntry(dg.Resolvable, dg.Model):
                 exclude=tuple(self.columns.exclude),
                 hash=tuple(self.columns.hash),
                 hash_key_env=self.columns.hash_key_env,
+                truncate=tuple(self.columns.truncate.items()),
+                mask=tuple((name, rule.to_rule()) for name, rule in self.columns.mask.items()),
             ),
             null_cursor=self.null_cursor,
             cursor_zone=self.cursor_zone,
@@ -295,6 +320,7 @@ class TableEntry(dg.Resolvable, dg.Model):
             max_shrink=self.max_shrink,
             allow_empty=self.allow_empty,
             indexes=tuple(index.to_spec() for index in self.indexes),
+            where=self.where,
         )
 
 

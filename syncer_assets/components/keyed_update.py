@@ -175,6 +175,12 @@ class KeyedUpdate(dg.Component, dg.Resolvable, dg.Model):
         )
 
 
+def keyed_updates(tree: dg.ComponentTree) -> list[KeyedUpdateAsset]:
+    """Every keyed update of a deployment."""
+    connections = tree.get_all_components(Connections)
+    return [keyed_update_of(component, connections) for component in tree.get_all_components(KeyedUpdate)]
+
+
 def keyed_update_of(component: KeyedUpdate, connections: Sequence[Connections]) -> KeyedUpdateAsset:
     """The component as the asset factory takes it."""
     return KeyedUpdateAsset(

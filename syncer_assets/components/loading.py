@@ -11,6 +11,10 @@ import dagster as dg
 from ..model.errors import ConfigError
 
 FOLDER_VARIABLE = "SYNCER_DEFS"
+EXECUTOR_VARIABLE = "SYNCER_EXECUTOR"
+EXECUTORS = {"multiprocess": dg.multiprocess_executor, "in_process": dg.in_process_executor}
+"""How the steps of a run are executed: each in a process of its own (Dagster's default), or all in the run's process,
+which saves loading the definitions again for each step."""
 _MODULE = "syncer_assets_loaded_defs"
 
 
@@ -37,6 +41,14 @@ def component_tree(folder: Path) -> dg.ComponentTree:
 def load_definitions(folder: Path | None = None) -> dg.Definitions:
     """The definitions of a folder. Raises ConfigError naming file, line, table, field and fix."""
     return load_tree(folder)[1]
+
+
+def chosen_executor() -> dg.ExecutorDefinition | None:
+    """The executor in $SYNCER_EXECUTOR, None where it is not set. Raises ConfigError."""
+    name = os.environ.get(EXECUTOR_VARIABLE)
+    if name and name not in EXECUTORS:
+        raise ConfigError(f"{EXECUTOR_VARIABLE}={name!r} is no executor", fix=f"use one of {', '.join(EXECUTORS)}")
+    return EXECUTORS[name] if name else None
 
 
 def load_tree(folder: Path | None = None) -> tuple[dg.ComponentTree, dg.Definitions]:

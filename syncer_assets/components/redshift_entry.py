@@ -19,7 +19,7 @@ class RedshiftEntry(dg.Resolvable, dg.Model):
         description="The NAME of the environment variable that holds the password, never the password."
     )
     database: str = Field(description="The database.")
-    sslmode: str = Field(default="require", description="As libpq names it: require, verify-ca, verify-full.")
+    sslmode: str = Field(default="verify-full", description="As libpq names it; less needs `insecure: true`.")
     connect_timeout: int = Field(default=10, description="Seconds to wait for a connection.")
 
     def to_arguments(self) -> dict[str, str]:

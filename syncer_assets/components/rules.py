@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from ..assets.names import python_name
 from ..model.errors import ConfigError
+from ..model.table import own_name
 from .entries import TableEntry, names
+from .failover_entry import failover_problems
 from .problems import Problem, did_you_mean
 from .redshift_rules import storage_problems, warehouse_problems
 from .upkeep_entries import BloatEntry
@@ -41,24 +43,32 @@ def connection_problems(connections: "Connections", everywhere: Sequence["Connec
                 problems.append(Problem((field, name, "type"), f"the type {entry.type!r} is not known", fix))
     problems += warehouse_problems(connections)
     problems += _sizing_problems(connections)
+    problems += failover_problems(connections)
     if connections.alerts and not (connections.alerts.webhook_env or connections.alerts.email):
         problems.append(Problem(("alerts",), "the alerts go nowhere", "name a `webhook_env`, an `email`, or both"))
     return problems
 
 
 def _sizing_problems(connections: "Connections") -> list[Problem]:
-    """Sizes that the warehouse does not have, and warehouses that have none."""
+    """Sizes that a database does not have, and databases that have none."""
+    from ..warehouses.registry import SIZED_SOURCES
     from ..warehouses.sizing.redshift import capacity
     from ..warehouses.sizing.snowflake import size_name
 
     problems = []
-    for name, entry in connections.warehouses.items():
+    entries = [("sources", name, entry) for name, entry in connections.sources.items()]
+    entries += [("warehouses", name, entry) for name, entry in connections.warehouses.items()]
+    for field, name, entry in entries:
         if entry.sizing is None:
             continue
-        path = ("warehouses", name, "sizing")
-        if entry.type not in ("snowflake", "redshift"):
-            problems.append(Problem(path, f"a {entry.type} warehouse is not resized for a load", "remove `sizing`"))
+        path = (field, name, "sizing")
+        if entry.type not in (SIZED_SOURCES if field == "sources" else ("snowflake", "redshift")):
+            what = "source is not resized" if field == "sources" else "warehouse is not resized for a load"
+            problems.append(Problem(path, f"a {entry.type} {what}", "remove `sizing`"))
             continue
+        if entry.sizing.book and entry.type != "snowflake":
+            fix = "remove it: sizes are written down in the database itself"
+            problems.append(Problem((*path, "book"), f"a {entry.type} has no other database to write to", fix))
         if entry.type == "redshift" and "workgroup" not in entry.options:
             fix = "name the serverless workgroup in `options: {workgroup: ..}`, or remove `sizing`"
             problems.append(Problem(path, "a provisioned cluster is not resized for a load", fix))
@@ -97,7 +107,7 @@ def table_problems(
     problems += storage_problems(sync, connections[0])
     for number, entry in enumerate(sync.tables):
         problems += _entry_problems(("tables", number), entry)
-    return problems + list(_clashes(sync, syncs))
+    return problems + list(_clashes(sync, syncs, connections[0]))
 
 
 def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Problem]:
@@ -142,11 +152,24 @@ def _entry_problems(path: tuple[str, int], entry: TableEntry) -> Iterator[Proble
     columns = entry.columns
     for field, hidden, others in (
         ("columns.hash", columns.hash, columns.exclude),
+        ("columns.truncate", list(columns.truncate), columns.exclude),
+        ("columns.mask", list(columns.mask), columns.exclude),
         ("columns.include", columns.include, columns.exclude),
     ):
         for name in hidden:
             if name in others:
                 yield problem(field, f"the column {name!r} is also excluded", "keep it in one of the two")
+    for field, hidden, others in (
+        ("columns.truncate", columns.truncate, [*columns.hash, *columns.mask]),
+        ("columns.mask", columns.mask, columns.hash),
+    ):
+        for name in hidden:
+            if name in others:
+                yield problem(field, f"the column {name!r} has another rule too", "keep it in one of them")
+            if name in (*key, *cursor):
+                yield problem(
+                    field, f"by {name!r} rows are told apart or found: two could become one", "use `columns.hash`"
+                )
     for name in key:
         if name in columns.exclude:
             yield problem("columns.exclude", f"the key column {name!r} is excluded", "hash it, or use another key")
@@ -206,7 +229,7 @@ def owner_problems(path: tuple[str | int, ...], owners: Sequence[str], table: st
             )
 
 
-def _clashes(sync: "TableSync", syncs: Sequence["TableSync"]) -> Iterator[Problem]:
+def _clashes(sync: "TableSync", syncs: Sequence["TableSync"], connections: "Connections") -> Iterator[Problem]:
     """Tables that come twice, and names or targets that two tables would share. The later one is told."""
     from .table_sync import table_names
 
@@ -218,7 +241,8 @@ def _clashes(sync: "TableSync", syncs: Sequence["TableSync"]) -> Iterator[Proble
         for number, entry in enumerate(other.tables):
             table, path = (other.source, entry.table), ("tables", number)
             name = entry.name or (own_names.get(entry.table, "") if other.source == sync.source else "")
-            target = (other.warehouse, other.target_schema, entry.table.rpartition(".")[2])
+            source = connections.sources.get(other.source)
+            target = (other.warehouse, other.target_schema, own_name(entry.table, source.type if source else ""))
             if other is sync:
                 if table in tables:
                     yield Problem((*path, "table"), "the table is there twice", "remove one of the two", entry.table)

@@ -15,7 +15,7 @@ class SizeStepEntry(dg.Resolvable, dg.Model):
 
 
 class SizingEntry(dg.Resolvable, dg.Model):
-    """How large the warehouse's compute is while a load runs; it is put back to what was found.
+    """How large the compute is while a load runs, or a keyed update fetches; it is put back to what was found.
 
     ```yaml
     sizing:
@@ -25,11 +25,16 @@ class SizingEntry(dg.Resolvable, dg.Model):
     ```
     """
 
-    sizes: list[SizeStepEntry] = Field(description="The sizes, by the bytes of a load.")
+    sizes: list[SizeStepEntry] = Field(description="The sizes, by the bytes of a load, or of what is fetched.")
     acceleration: PositiveInt | None = Field(
         default=None, description="QUERY_ACCELERATION_MAX_SCALE_FACTOR while a load runs; Snowflake only."
     )
     restore_after: Duration = Field(default="10m", description="A load that was silent for so long counts as dead.")
+    book: str | None = Field(
+        default=None,
+        description="Snowflake: the database whose `_SYNCER.SIZING` has the sizes found; the DSN's unless it is given. "
+        "The same for all entries that use one virtual warehouse.",
+    )
 
     def to_rules(self) -> SizeRules:
         """The engine's form."""
@@ -37,4 +42,5 @@ class SizingEntry(dg.Resolvable, dg.Model):
             tuple(SizeStep(str(step.size), step.up_to_mb) for step in self.sizes),
             self.acceleration,
             parse_duration(self.restore_after),
+            self.book,
         )

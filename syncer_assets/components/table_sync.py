@@ -15,7 +15,7 @@ from ..assets.schedules import build_schedule
 from ..assets.source_table import build_source_table
 from ..assets.table import SyncedTable
 from ..assets.warehouse import build_warehouse_asset
-from ..model.table import Target
+from ..model.table import Target, own_name
 from ..model.upkeep import Upkeep
 from .connections import Connections
 from .entries import ReconcileEntry, ScheduleEntry, TableEntry, cron_of, reconcile_of
@@ -132,7 +132,7 @@ def synced_tables_of(sync: TableSync, connections: Connections, syncs: Sequence[
             SyncedTable(
                 name=entry.name or names[entry.table],
                 spec=spec,
-                target=Target(sync.warehouse, sync.target_schema, spec.name),
+                target=Target(sync.warehouse, sync.target_schema, own_name(spec.table, source.type if source else "")),
                 source_type=source.type if source else "",
                 warehouse_type=warehouse.type if warehouse else "",
                 lake_url=connections.lake.url,

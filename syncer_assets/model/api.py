@@ -46,6 +46,11 @@ class Api:
         """The environment variables that hold its secrets."""
         return (*([self.bearer_env] if self.bearer_env else []), *(name for _, name in self.secret_headers))
 
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """All the variables that have to be set."""
+        return (*([self.base_url_env] if self.base_url_env else []), *self.variables)
+
 
 @dataclass(frozen=True)
 class Paging:

@@ -9,7 +9,8 @@ class Column:
 
     `source_type` is spelt as the source's catalogue spells it (`numeric(12,2)`); `portable` says that another
     database of the same engine knows that type by that name (no enum, domain or extension type). `transform` says that
-    the lake does not have the value as it was: `hash` (`columns.hash`), or `lossy` where `allow_lossy` named it.
+    the lake does not have the value as it was: the rule of `columns` that hides it (`hash:<fingerprint of the key>`,
+    `truncate:4`, `mask:..`), or `lossy` where `allow_lossy` named it.
     """
 
     name: str
@@ -18,6 +19,11 @@ class Column:
     nullable: bool = True
     portable: bool = True
     transform: str | None = None
+
+    @property
+    def hidden(self) -> bool:
+        """True if a rule of `columns` keeps the value back, so that it cannot be compared with the source's."""
+        return self.transform not in (None, "lossy")
 
     def to_json(self) -> dict[str, object]:
         """The manifest's form."""

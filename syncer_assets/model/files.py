@@ -126,12 +126,39 @@ class LoadedFile:
 
 
 @dataclass(frozen=True)
+class FileLoad:
+    """What the last load of a file took and brought: packed `bytes`, and of its load's `seconds` the share that its
+    size is (None was not measured)."""
+
+    path: str
+    partition: str
+    bytes: int
+    lines: int
+    rows_inserted: int
+    rows_updated: int
+    rows_unchanged: int
+    rejected: int
+    duplicates: int
+    seconds: float | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class RefusedFile:
     """A file that was refused whole, until it changes."""
 
     path: str
     etag: str
     reason: str
+
+
+@dataclass(frozen=True)
+class CoreMark:
+    """How far a core table has taken over its raw one: every change up to `upto`, of those up to `raw_at`."""
+
+    raw_at: datetime | None
+    upto: datetime | None
+    loaded_at: datetime
 
 
 @dataclass

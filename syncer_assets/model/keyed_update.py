@@ -134,6 +134,30 @@ class Slice:
     window_before: date | None = None
 
 
+@dataclass(frozen=True)
+class KeyedStatus:
+    """What the ledger has of a partition: its last cycle, and how much of it is done. No prefix, and no key.
+
+    `mark` and `mark_until` are the change cursor's and the window's of the last finished cycle.
+    """
+
+    partition: str
+    is_open: bool
+    fingerprint: str | None
+    batches: int
+    batches_done: int
+    rows_left: int
+    rows: int
+    rows_updated: int
+    rows_unmatched: int
+    since: date | None
+    until: date | None
+    mark: datetime | None
+    mark_until: date | None
+    began_at: datetime | None
+    finished_at: datetime | None
+
+
 @dataclass
 class BatchCounts:
     """What became of a batch's rows: fetched = updated + unchanged + unmatched. Rows of the target: `target_rows`."""
@@ -177,7 +201,7 @@ class KeyedReport:
     since: str = ""
     until: str = ""
     changed_after: str = ""
-    source_effort: dict[str, float | int] = field(default_factory=dict)
+    source_effort: dict[str, float | int | str] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
 
     @property

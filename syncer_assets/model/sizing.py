@@ -26,23 +26,26 @@ class SizeStep:
 
 @dataclass(frozen=True)
 class SizeRules:
-    """The sizes of loads. A holder that was silent for `restore_after` counts as dead."""
+    """The sizes of loads. A holder that was silent for `restore_after` counts as dead. `book` is the database of a
+    Snowflake account where sizes are written down; the DSN's unless it is given."""
 
     steps: tuple[SizeStep, ...]
     acceleration: int | None = None
     restore_after: timedelta = timedelta(minutes=10)
+    book: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """As a Dagster resource holds it, whose config has no place for None."""
         steps = [{"size": s.size} | ({} if s.up_to_mb is None else {"up_to_mb": s.up_to_mb}) for s in self.steps]
         row: dict[str, object] = {"steps": steps, "restore_after_seconds": self.restore_after.total_seconds()}
-        return row if self.acceleration is None else {**row, "acceleration": self.acceleration}
+        known = {"acceleration": self.acceleration, "book": self.book}
+        return row | {name: value for name, value in known.items() if value is not None}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "SizeRules":
         """The inverse of `to_json`."""
         steps = tuple(SizeStep(step["size"], step.get("up_to_mb")) for step in row["steps"])
-        return cls(steps, row.get("acceleration"), timedelta(seconds=row["restore_after_seconds"]))
+        return cls(steps, row.get("acceleration"), timedelta(seconds=row["restore_after_seconds"]), row.get("book"))
 
     def size_for(self, bytes: int) -> Size:
         """The size of the first step that is large enough, or of the last one."""

@@ -13,6 +13,8 @@ Deletes = Literal["ignore", "detect", "soft", "hard"]
 Profile = Literal["standard", "small"]
 
 WORKERS_MOST = 16
+WHERE = " where "
+"""Between a scheme's partitions and its condition."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,32 @@ class RefreshSettings:
 
 
 @dataclass(frozen=True)
+class MaskRule:
+    """What is written in place of a text: `text`, and behind it the last `keep_last` characters.
+
+    Of a text that is not longer than that nothing is kept.
+    """
+
+    text: str = "***"
+    keep_last: int = 0
+
+
+@dataclass(frozen=True)
 class ColumnRules:
-    """Which columns leave the source, and how: `hash` writes a keyed HMAC-SHA256 in place of the value."""
+    """Which columns leave the source, and how: `hash` writes a keyed HMAC-SHA256 in place of the value, `truncate` its
+    first characters, `mask` a text of its own."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hash: tuple[str, ...] = ()
     hash_key_env: str = "SYNCER_HASH_KEY"
+    truncate: tuple[tuple[str, int], ...] = ()
+    mask: tuple[tuple[str, MaskRule], ...] = ()
+
+    @property
+    def shortened(self) -> tuple[str, ...]:
+        """The columns of `truncate` and `mask`: different values become one."""
+        return tuple(name for name, _ in (*self.truncate, *self.mask))
 
 
 @dataclass(frozen=True)
@@ -131,11 +152,22 @@ class TableSpec:
     max_shrink: float = 0.30
     allow_empty: bool = False
     indexes: tuple[IndexSpec, ...] = ()
+    where: str | None = None
+
+    @property
+    def scheme(self) -> str:
+        """What its marks and files stand for: how the table is cut, and which of its rows are read."""
+        return self.partitions.fingerprint() + (f"{WHERE}{self.where}" if self.where else "")
 
     @property
     def name(self) -> str:
         """The table's own name, without its schema."""
         return self.table.rpartition(".")[2]
+
+
+def own_name(table: str, source_type: str) -> str:
+    """A table's name without its schema. In Snowflake's every dot parts; a name in another database may have dots."""
+    return table.rpartition(".")[2] if source_type == "snowflake" else table.partition(".")[2] or table
 
 
 def with_profile(spec: TableSpec, profile: Profile) -> TableSpec:

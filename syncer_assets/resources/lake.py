@@ -1,9 +1,11 @@
 """The lake as a Dagster resource."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pydantic
+
+from ..model.backoff import Backoff
 
 if TYPE_CHECKING:
     from ..sync.lake import Lake
@@ -16,9 +18,10 @@ class LakeResource(dg.ConfigurableResource):
 
     url: str = pydantic.Field(description="file://, s3://bucket/prefix, az:// or gs://.")
     options: dict[str, str] = pydantic.Field(default={}, description="The object store's own options; no secrets.")
+    failover: dict[str, Any] = pydantic.Field(default={}, description="How long to wait for it, see Backoff.")
 
     def open(self) -> "Lake":
         """The opened lake. Raises ConfigError or ObjectStoreError."""
         from ..sync.lake import open_lake
 
-        return open_lake(self.url, **self.options)
+        return open_lake(self.url, Backoff(**self.failover), **self.options)

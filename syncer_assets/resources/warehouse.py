@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pydantic
 
+from ..model.backoff import Backoff
 from .environment import secret
 
 if TYPE_CHECKING:
@@ -28,7 +29,14 @@ class WarehouseResource(dg.ConfigurableResource):
     arguments: dict[str, str] = pydantic.Field(default={}, description="In its place: libpq's, without the password.")
     password_env: str = pydantic.Field(default="", description="The name of the variable of their password.")
     options: dict[str, str] = pydantic.Field(default={}, description="Settings of the adapter; no secrets.")
+    failover: dict[str, Any] = pydantic.Field(default={}, description="How long to wait for it, see Backoff.")
+    insecure: bool = pydantic.Field(default=False, description="Whether less than a verified TLS will do.")
     sizing: dict[str, Any] = pydantic.Field(default={}, description="Its size while a load runs, see SizeRules.")
+
+    @property
+    def backoff(self) -> Backoff:
+        """How long to wait for it."""
+        return Backoff(**self.failover)
 
     @contextmanager
     def open(self) -> Iterator["Warehouse"]:
@@ -39,7 +47,15 @@ class WarehouseResource(dg.ConfigurableResource):
 
         dsn = self._dsn()
         rules = SizeRules.from_json(self.sizing) if self.sizing else None
-        warehouse = open_warehouse(self.name, self.type, dsn, sizing=rules, snowflake_opener=opener, **self.options)
+        warehouse = open_warehouse(
+            self.name,
+            self.type,
+            dsn,
+            sizing=rules,
+            snowflake_opener=opener,
+            insecure=self.insecure,
+            **self.options,
+        )
         try:
             yield warehouse
         finally:
@@ -51,7 +67,7 @@ class WarehouseResource(dg.ConfigurableResource):
         from ..warehouses.registry import open_file_warehouse
 
         dsn = self._dsn()
-        warehouse = open_file_warehouse(self.name, self.type, dsn, **self.options)
+        warehouse = open_file_warehouse(self.name, self.type, dsn, insecure=self.insecure, **self.options)
         try:
             yield warehouse
         finally:

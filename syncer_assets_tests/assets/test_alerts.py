@@ -1,22 +1,28 @@
 """Failed runs and red checks are told once, by webhook and e-mail, with the place to go on."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 
-from syncer_assets.assets.alerts import ALERTS, AlertRules, Memory, look_for_alerts
+from syncer_assets.assets.alerts import ALERTS, AlertRules, Known, Memory, assets_known, look_for_alerts
+from syncer_assets.assets.failing_sensors import failing_sensors
 from syncer_assets.components.deployment import Deployment, load_deployment
+from syncer_assets.model.alert import Alert
 from syncer_assets.model.errors import ConfigError
 from syncer_assets_tests.components.deployments import CONNECTIONS, write_defs
 from syncer_assets_tests.receivers import MailBox, Webhook, mail_box, webhook
-from syncer_assets_tests.servers import Database
+from syncer_assets_tests.servers import Database, poll
 
 TABLES = """
 - {table: public.items, cursor: id, settle_seconds: 0}
 - {table: public.gone, cursor: id, settle_seconds: 0}
+- {table: public.visits, cursor: at, settle_seconds: 0, late_commit_lag: 0s, freshness: 1s}
 """
 ALERTING = """
   alerts:
@@ -27,6 +33,8 @@ ALERTING = """
 ITEMS = """
 CREATE TABLE items (id bigserial PRIMARY KEY, sku text);
 INSERT INTO items (sku) SELECT 'SKU-' || i FROM generate_series(1, 30) i;
+CREATE TABLE visits (id bigserial PRIMARY KEY, at timestamptz NOT NULL);
+INSERT INTO visits (at) VALUES (now() - interval '3 hours');
 """
 
 
@@ -56,8 +64,8 @@ class Watched:
         assets = self.deployment.assets(table, maintenance=False)
         dg.materialize(assets, instance=self.instance, raise_on_error=False)
 
-    def check(self, name: str) -> None:
-        table = self.deployment.select(["items"])[0]
+    def check(self, name: str, table_name: str = "items") -> None:
+        table = self.deployment.select([table_name])[0]
         chosen = [c for c in self.deployment.checks(table) if {key.name for key in c.check_keys} == {name}]
         dg.materialize(chosen, selection=dg.AssetSelection.checks(*chosen), instance=self.instance)
 
@@ -130,12 +138,108 @@ def test_a_red_check_is_told_until_it_was_green(watched: Watched, hook: Webhook)
         assert watched.tick() == "nothing to tell", "it is green"
 
 
+def test_lag_beyond_the_limit_is_told(watched: Watched, hook: Webhook, source_db: Database) -> None:
+    watched.run("visits")
+    source_db.execute("INSERT INTO visits (at) VALUES (now())")
+
+    def told() -> bool:
+        watched.check("freshness", "visits")
+        return watched.tick() == "told 1"
+
+    poll(told, deadline_seconds=90)
+    (alert,) = hook.received
+    assert alert["text"].startswith("The check freshness is red: public.visits\ncause: complete up to ")
+    assert "s ago; the limit is 1 s" in alert["text"]
+
+
+def test_a_size_that_was_not_restored_is_told_until_it_is(watched: Watched, hook: Webhook) -> None:
+    def load(**metadata: str) -> None:
+        @dg.asset(key=["analytics", "shop", "items"], metadata={})
+        def fake_load() -> dg.MaterializeResult:
+            return dg.MaterializeResult(metadata={"size_found": "XSMALL", **metadata})
+
+        dg.materialize([fake_load], instance=watched.instance)
+        watched.tick()
+
+    for _ in range(2):
+        hook.received.clear()
+        load(sizing_problem="the size LARGE could not be given back: no such warehouse")
+        (told,) = hook.received
+        assert told["text"].startswith("A warehouse's size was not restored: public.items\ncause: the size LARGE could")
+        assert "next: syncer doctor --select shop.public.items" in told["text"]
+        load(sizing_problem="the size LARGE could not be given back: no such warehouse")
+        load()
+        assert len(hook.received) == 1
+
+
+def test_a_refused_file_is_told_by_its_entity(watched: Watched, hook: Webhook, mail: MailBox) -> None:
+    key = dg.AssetKey(["raw", "evo", "members"])
+
+    @dg.asset(key=key, check_specs=[dg.AssetCheckSpec("refused", asset=key)])
+    def fake_raw() -> dg.MaterializeResult:
+        why = "a.jsonl: 31 of 100 lines are no documents, more than max_reject_percent 30 allows"
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False, description=why)])
+
+    dg.materialize([fake_raw], instance=watched.instance)
+    known = {key: Known("evo.members", "evo.members")}
+    memory = Memory.of(watched.cursor, _now())
+    (alert,) = look_for_alerts(watched.instance, known, AlertRules(), memory, _now())
+    assert alert.text.startswith("The check refused is red: evo.members\ncause: a.jsonl: 31 of 100 lines")
+    assert "next: syncer status --select evo.members" in alert.text
+
+
+@dataclass(frozen=True)
+class FakeTicks:
+    """Stands for an instance whose daemon evaluates sensors: the newest tick first, as Dagster gives them."""
+
+    statuses: tuple[str, ...]
+    error: object = None
+    name: str = "sizes"
+
+    def all_instigator_state(self) -> list[Any]:
+        status = SimpleNamespace(value="RUNNING")
+        ids = {"instigator_origin_id": "origin", "selector_id": "selector"}
+        return [SimpleNamespace(status=status, instigator_name=self.name, **ids)]
+
+    def get_ticks(self, origin_id: str, selector_id: str, limit: int) -> list[Any]:
+        assert (origin_id, selector_id) == ("origin", "selector")
+        return [SimpleNamespace(status=SimpleNamespace(value=each), error=self.error) for each in self.statuses[:limit]]
+
+
+def failing(ticks: FakeTicks) -> list[Alert | str]:
+    return list(failing_sensors(cast(dg.DagsterInstance, ticks), "https://dagster.example.com"))
+
+
+def test_a_sensor_that_fails_three_times_is_told_with_the_engines_own_words() -> None:
+    cause = SimpleNamespace(cls_name="DbError", message="model.errors.DbError: source shop: refused", cause=None)
+    wrapped = SimpleNamespace(cls_name="SensorExecutionError", message="a secret", cause=cause)
+    (alert,) = failing(FakeTicks(("STARTED", "FAILURE", "FAILURE", "FAILURE"), wrapped))
+    assert isinstance(alert, Alert)
+    assert alert.text.startswith(
+        "A warehouse may have kept its larger size: the sensor sizes\ncause: source shop: refused"
+    )
+    other = SimpleNamespace(cls_name="KeyError", message="KeyError: a secret", cause=None)
+    (alert,) = failing(FakeTicks(("FAILURE",) * 3, other, "new_rows__shop"))
+    assert isinstance(alert, Alert)
+    assert alert.title == "A sensor fails" and "KeyError" in alert.text and "a secret" not in alert.text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "found"),
+    [(("FAILURE", "FAILURE"), []), (("FAILURE", "SKIPPED", "FAILURE"), []), (("SKIPPED", "FAILURE"), ["sensor|sizes"])],
+)
+def test_a_sensor_that_fails_now_and_then_is_not_told(statuses: tuple[str, ...], found: list[str]) -> None:
+    assert failing(FakeTicks(statuses)) == found
+
+
 def test_trouble_that_lasts_is_told_again(watched: Watched) -> None:
     watched.run("gone")
     now = _now()
     memory = Memory.of(watched.cursor, now)
     look = [
-        look_for_alerts(watched.instance, watched.deployment.tables, AlertRules(timedelta(hours=6)), memory, moment)
+        look_for_alerts(
+            watched.instance, assets_known(watched.deployment.tables), AlertRules(timedelta(hours=6)), memory, moment
+        )
         for moment in (now, now + timedelta(hours=5), now + timedelta(hours=7))
         if watched.run("gone") is None
     ]
@@ -149,7 +253,9 @@ def test_a_warning_is_told_only_where_that_is_wanted(watched: Watched, source_db
     for warnings in (False, True):
         memory = Memory.of(watched.cursor, _now())
         rules = AlertRules(warnings=warnings)
-        found[warnings] = look_for_alerts(watched.instance, watched.deployment.tables, rules, memory, _now())
+        found[warnings] = look_for_alerts(
+            watched.instance, assets_known(watched.deployment.tables), rules, memory, _now()
+        )
     assert found[False] == []
     assert [alert.title for alert in found[True]] == ["The check cursor_protected is red"]
 

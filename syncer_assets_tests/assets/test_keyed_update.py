@@ -6,6 +6,10 @@ import dagster as dg
 import pytest
 
 from syncer_assets.components.loading import load_definitions
+from syncer_assets.warehouses import registry
+from syncer_assets.warehouses.registry import open_sizer
+from syncer_assets_tests.doubles.snowflake import SnowflakeDouble
+from syncer_assets_tests.doubles.snowflake.account import VirtualWarehouse
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sources.snowflake.double import House
 from syncer_assets_tests.sync.keyed import ROWS, Visits
@@ -44,8 +48,12 @@ def visits(house: House, warehouse_db: Database, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def asset(tmp_path: Path) -> dg.AssetsDefinition:
-    (tmp_path / "defs.yaml").write_text(YAML)
-    graph = load_definitions(tmp_path).resolve_asset_graph()
+    return _asset(tmp_path, YAML)
+
+
+def _asset(folder: Path, text: str) -> dg.AssetsDefinition:
+    (folder / "defs.yaml").write_text(text)
+    graph = load_definitions(folder).resolve_asset_graph()
     return next(asset for asset in graph.assets_defs if asset.key.path[0] == "keyed_update")
 
 
@@ -68,6 +76,26 @@ def test_each_partition_is_a_run_with_checks_and_numbers(
         assert evaluations == {"row_count": True, "rows_without_prefix": True, "key_indexed": True, "as_declared": True}
     assert rows == ROWS
     assert visits.different() == 0
+
+
+def test_a_step_is_sized_as_the_yaml_declares(
+    visits: Visits,
+    tmp_path: Path,
+    snowflake_double: SnowflakeDouble,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The double to read from has no transactions: the size is that of the double to write to."""
+    dsn = snowflake_double.dsn(snowflake_double.account.create_database())
+    monkeypatch.setattr(registry, "open_sizer", lambda who, type, _, *rest, **k: open_sizer(who, type, dsn, *rest, **k))
+    compute = snowflake_double.account.warehouses["LOADING"] = VirtualWarehouse("LOADING")
+    source = "{type: snowflake, dsn_env: TEST_HOUSE_DSN"
+    assert source in YAML
+    result = _run(
+        _asset(tmp_path, YAML.replace(source, f"{source}, sizing: {{sizes: [{{size: LARGE}}]}}")), instance, "group-00"
+    )
+    metadata = result.asset_materializations_for_node(result.job_def.nodes[0].name)[0].metadata
+    assert (metadata["size_found"].value, compute.resized) == ("XSMALL", ["LARGE", "XSMALL"])
 
 
 def test_a_failure_is_one_message_and_nothing_personal_is_in_any_event(

@@ -1,4 +1,4 @@
-"""The sensor `sizes` puts a warehouse back after a run that was killed: on the double of Snowflake."""
+"""The sensor `sizes` puts back what a killed run left large, a warehouse or a source: on the double of Snowflake."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,19 @@ from syncer_assets.assets.sizes import SIZES
 from syncer_assets.components.deployment import Deployment, load_deployment
 from syncer_assets.model.report import silent
 from syncer_assets_tests.components.deployments import write_defs
-from syncer_assets_tests.components.test_sizing_entry import TABLES, connections
+from syncer_assets_tests.components.test_sizing_entry import TABLES, connections, of_source
 from syncer_assets_tests.doubles.snowflake import SnowflakeDouble
 from syncer_assets_tests.doubles.snowflake.account import VirtualWarehouse
+
+
+@dg.op
+def broken() -> None:
+    raise dg.Failure("the worker is gone")
+
+
+@dg.job
+def load() -> None:
+    broken()
 
 
 @pytest.fixture
@@ -43,14 +53,6 @@ def tick(deployment: Deployment, instance: dg.DagsterInstance, cursor: str | Non
 
 
 def test_a_run_that_failed_leaves_no_size_behind(deployment: Deployment, compute: VirtualWarehouse) -> None:
-    @dg.op
-    def broken() -> None:
-        raise dg.Failure("the worker is gone")
-
-    @dg.job
-    def load() -> None:
-        broken()
-
     with dg.instance_for_test() as instance:
         cursor, said = tick(deployment, instance, None)
         assert said == "no run ended badly"
@@ -65,3 +67,22 @@ def test_a_run_that_failed_leaves_no_size_behind(deployment: Deployment, compute
             assert compute.resized == ["LARGE", "XSMALL"]
             held.__exit__(None, None, None)
         assert compute.resized == ["LARGE", "XSMALL"]
+
+
+def test_a_source_s_size_is_put_back_too(
+    tmp_path: Path, snowflake_double: SnowflakeDouble, compute: VirtualWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_SHOP_DSN", snowflake_double.dsn(snowflake_double.account.create_database()))
+    text = of_source("snowflake", "{sizes: [{size: LARGE}]}")
+    deployment = load_deployment(write_defs(tmp_path / "defs", TABLES, connections=text))
+    with dg.instance_for_test() as instance:
+        cursor, _ = tick(deployment, instance, None)
+        run = load.execute_in_process(instance=instance, raise_on_error=False)
+        sizer = deployment.source("shop").sizer()
+        assert sizer is not None
+        held = sizer.sized(1, run_id=run.run_id, emit=silent)
+        held.__enter__()  # and nobody leaves: the process was killed
+        assert compute.size == "Large"
+        tick(deployment, instance, cursor)
+        assert compute.resized == ["LARGE", "XSMALL"]
+        held.__exit__(None, None, None)

@@ -116,7 +116,7 @@ def test_the_doctor_advises_with_statements_and_lines_to_paste(
 ) -> None:
     assert call("run").code == 0
     connections = syncer.folder / "defs" / "connections" / "defs.yaml"
-    limited = "{type: postgres, dsn_env: TEST_WAREHOUSE_DSN, server: {storage_gb: 0.02}}"
+    limited = "{type: postgres, dsn_env: TEST_WAREHOUSE_DSN, server: {storage_gb: 0.02}, insecure: true}"
     connections.write_text(connections.read_text().replace("{type: postgres, dsn_env: TEST_WAREHOUSE_DSN}", limited))
     warehouse_db.execute(
         "UPDATE _syncer.loads SET loaded_at = now() - interval '11 days', wal_bytes = 5 * 1024::bigint ^ 3;"
@@ -132,6 +132,7 @@ def test_the_doctor_advises_with_statements_and_lines_to_paste(
     assert found["warehouse analytics", "max_wal_size"]["fix"].startswith("ALTER SYSTEM SET max_wal_size = '16GB'")
     assert "full in" in found["warehouse analytics", "headroom"]["text"]
     assert found["warehouse analytics", "headroom"]["level"] == "warning"
+    assert "verify-full" in found["warehouse analytics", "TLS"]["text"] and ("source shop", "TLS") not in found
     assert "streaming from" in found["shop.public.orders", "growth"]["text"]
     for about in ("source shop", "warehouse analytics"):
         assert "lock_timeout" in found[about, "session"]["facts"]

@@ -13,7 +13,7 @@ from syncer_assets_tests.components.deployments import CONNECTIONS, write_defs
 TABLE = "- {table: t, key: [id], cursor: id}"
 BY_ARGUMENTS = (
     "{type: redshift, connection: {host: c1.example, user: loader, password_env: RS_PASSWORD, database: dw,"
-    " sslmode: verify-full}, options: {iam_role: default}}"
+    " connect_timeout: 7}, options: {iam_role: default}}"
 )
 
 
@@ -37,7 +37,8 @@ def test_arguments_in_place_of_a_dsn(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "password": "it's a secret",
         "dbname": "dw",
         "sslmode": "verify-full",
-        "connect_timeout": "10",
+        "sslrootcert": given["sslrootcert"],
+        "connect_timeout": "7",
     }
 
 

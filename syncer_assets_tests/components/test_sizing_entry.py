@@ -13,7 +13,8 @@ from syncer_assets_tests.components.deployments import CONNECTIONS, write_defs
 
 TABLES = "- {table: public.items, cursor: id}"
 POSTGRES = "    analytics: {type: postgres, dsn_env: TEST_ANALYTICS_DSN}\n"
-assert POSTGRES in CONNECTIONS
+SHOP = "shop: {type: postgres, dsn_env: TEST_SHOP_DSN}"
+assert POSTGRES in CONNECTIONS and SHOP in CONNECTIONS
 
 
 def connections(type: str, sizing: str, options: str = "{}") -> str:
@@ -29,6 +30,32 @@ def test_every_field_reaches_the_engine(tmp_path: Path) -> None:
     assert SizeRules.from_json(resource.sizing) == rules
     assert rules.size_for(100 * 2**20) == Size("XSMALL", 4) and rules.size_for(100 * 2**20 + 1) == Size("LARGE", 4)
     assert SIZES in [sensor.name for sensor in deployment.definitions.get_repository_def().sensor_defs]
+
+
+def of_source(type: str, sizing: str) -> str:
+    entry = f"shop: {{type: {type}, dsn_env: TEST_SHOP_DSN, sizing: {sizing}}}"
+    return CONNECTIONS.replace(SHOP, entry)
+
+
+def test_a_source_has_a_size_too(tmp_path: Path) -> None:
+    text = "{sizes: [{size: LARGE}], book: OPS}"
+    deployment = load_deployment(write_defs(tmp_path / "defs", TABLES, connections=of_source("snowflake", text)))
+    assert SizeRules.from_json(deployment.source("shop").sizing) == SizeRules((SizeStep("LARGE"),), book="OPS")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def(SIZES)
+    assert sensor.required_resource_keys == {"source__shop"}
+
+
+@pytest.mark.parametrize(
+    ("type", "sizing", "told"),
+    [
+        ("postgres", "{sizes: [{size: LARGE}]}", "a postgres source is not resized.*remove `sizing`"),
+        ("snowflake", "{sizes: [{size: HUGE}]}", "'HUGE' is no size.*XSMALL"),
+    ],
+)
+def test_a_wrong_sizing_of_a_source_is_told(tmp_path: Path, type: str, sizing: str, told: str) -> None:
+    folder = write_defs(tmp_path / "defs", TABLES, connections=of_source(type, sizing))
+    with pytest.raises(ConfigError, match=f"(?s)sources.*{told}"):
+        load_deployment(folder)
 
 
 def test_without_sizing_there_is_no_sensor(tmp_path: Path) -> None:
@@ -48,6 +75,7 @@ def test_above_the_last_step_its_size_is_taken() -> None:
         ("snowflake", "{}", "{sizes: []}", "there are no sizes"),
         ("redshift", "{iam_role: default}", "{sizes: [{size: 16}]}", "a provisioned cluster.*workgroup"),
         ("redshift", "{workgroup: w}", "{sizes: [{size: LARGE}]}", "'LARGE' is no base capacity.*RPUs"),
+        ("redshift", "{workgroup: w}", "{sizes: [{size: 16}], book: OPS}", "has no other database.*remove it"),
     ],
 )
 def test_a_wrong_sizing_is_told_with_its_place(tmp_path: Path, type: str, options: str, sizing: str, told: str) -> None:

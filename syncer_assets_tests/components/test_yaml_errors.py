@@ -50,6 +50,19 @@ def error_of(folder: Path) -> str:
             "`min_rows` is above `max_rows`",
             "make it smaller",
         ),
+        ("{table: t, cursor: id, columns: {truncate: {a: 0}}}", "columns.truncate.a", "0 is too small", "above 0"),
+        (
+            "{table: t, cursor: id, columns: {mask: {a: {}}, hash: [a]}}",
+            "columns.mask",
+            "'a' has another rule too",
+            "keep it in one",
+        ),
+        (
+            "{table: t, cursor: id, columns: {truncate: {id: 2}}}",
+            "columns.truncate",
+            "by 'id' rows are told apart",
+            "use `columns.hash`",
+        ),
         ("{table: t, cursor: id, max_shrink: 2}", "max_shrink", "2.0 is no share", "from 0 to 1"),
         ("{table: t, cursor: id, schedule: daily}", "schedule", "'daily' is no cron expression", "five fields"),
         (

@@ -219,7 +219,7 @@ def test_a_wrong_secret_is_told_once_and_not_shown(opened: Opened, monkeypatch: 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     stranger = Opened(opened.job, opened.source, open_lake(opened.job.lake_url), opened.warehouse)
     for half in (stranger.extract, stranger.load):
-        with pytest.raises(ObjectStoreError, match=r"403.*Fix: check .*keys in the environment") as raised:
+        with pytest.raises(ObjectStoreError, match=r"403.*Fix: check the secret key in the environment") as raised:
             half(ORDERS)
         said = "".join((str(raised.value), repr(raised.value), repr(vars(raised.value)), repr(vars(stranger.lake))))
         assert secret not in said and secret not in pickle.dumps(raised.value).decode("latin-1")

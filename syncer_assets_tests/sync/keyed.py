@@ -1,6 +1,7 @@
 """A keyed update of a small table: visits by social security number in the double, their copy in PostgreSQL.
 
-`python -m syncer_assets_tests.sync.keyed HOUSE_DSN WAREHOUSE_DSN` runs it in a process that can be killed.
+`python -m syncer_assets_tests.sync.keyed HOUSE_DSN WAREHOUSE_DSN [SIZED_DSN]` runs it in a process that can be killed,
+as the run `killed`; with the compute of the third at the size LARGE.
 """
 
 import sys
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from syncer_assets.model.keyed_update import BatchSettings, KeyedReport, KeyedUpdateSpec
+from syncer_assets.model.sizing import SizeRules, SizeStep
 from syncer_assets.model.table import IndexSpec, Target
 from syncer_assets.sources.snowflake import SnowflakeSource
 from syncer_assets.sync.keyed_update import KeyedMode, keyed_update
 from syncer_assets.sync.retry import Backoff
 from syncer_assets.warehouses.postgres import PostgresWarehouse
+from syncer_assets.warehouses.registry import open_sizer
+from syncer_assets.warehouses.sizing import Sizer
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sources.snowflake.double import House
 
@@ -80,6 +84,7 @@ class Visits:
         *,
         mode: KeyedMode = "auto",
         run_id: str = "r",
+        sizer: Sizer | None = None,
     ) -> KeyedReport:
         with self.opened() as (source, warehouse):
             return keyed_update(
@@ -89,6 +94,7 @@ class Visits:
                 partition,
                 mode=mode,
                 run_id=run_id,
+                sizer=sizer,
                 emit=lambda event, **fields: self.events.append((event, fields)),
                 backoff=AT_ONCE,
             )
@@ -111,7 +117,10 @@ class Visits:
 
 def main() -> None:
     source, warehouse = SnowflakeSource("house", sys.argv[1]), PostgresWarehouse("analytics", sys.argv[2])
-    keyed_update(source, warehouse, replace(SPEC, workers=2, batch=BatchSettings(rows=20)), backoff=AT_ONCE)
+    rules = SizeRules((SizeStep("LARGE"),))
+    sizer = open_sizer("source house", "snowflake", sys.argv[3], rules) if len(sys.argv) > 3 else None
+    spec = replace(SPEC, workers=2, batch=BatchSettings(rows=20))
+    keyed_update(source, warehouse, spec, run_id="killed", sizer=sizer, backoff=AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from syncer_assets.sync.checksum import compare
 from syncer_assets.sync.extract import extract
 from syncer_assets.sync.lake import Lake, open_lake
 from syncer_assets.sync.load import load
+from syncer_assets.sync.rules import resolve
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sources.snowflake.double import House
@@ -226,7 +227,7 @@ def test_options_that_are_not_known_are_refused(house: House) -> None:
         ({"statement_timeout_seconds": "5m"}, "no number of seconds"),
     ):
         with pytest.raises(ConfigError, match=said):
-            open_source("house", "snowflake", house.dsn, **options)
+            open_source("house", "snowflake", house.dsn, insecure=False, **options)
 
 
 def test_a_session_that_the_service_forgot_is_an_error_to_try_again(source: SnowflakeSource, house: House) -> None:
@@ -295,3 +296,22 @@ def test_key_rows_are_named_by_buckets_and_by_keys(source: SnowflakeSource) -> N
     some = source.key_rows("PUBLIC.ORDERS", columns, ["ID"], Keys((columns[0],), (("5", "6", "5000"),)))
     assert sorted(some.column("k0").to_pylist()) == ["5", "6"]
     assert source.checksum("PUBLIC.ORDERS", columns, ["ID"], 4, [bucket]) == {bucket: (rows, total)}
+
+
+def test_a_condition_holds_for_rows_counts_and_sums(source: SnowflakeSource) -> None:
+    """`where`, written anew by `sync.condition`."""
+    facts = source.describe("PUBLIC.ORDERS")
+    spec = replace(SPEC, where="paid AND day > DATE '2026-01-11' OR note = 'it''s ?'")
+    with pytest.raises(ConfigError, match="`where`"):
+        resolve(replace(spec, where="id = 1; DROP TABLE ORDERS"), facts)
+    where = resolve(replace(spec, where=spec.where and spec.where.replace("paid", "paid = TRUE")), facts).where
+    wanted = list(range(12, 51, 2))
+    assert _ids(source, where=where) == wanted
+    columns = tuple(column.column for column in facts.columns if column.column.name in ("ID", "NOTE"))
+    counts = source.checksum("PUBLIC.ORDERS", columns, ["ID"], 4, where=where)
+    assert sum(rows for rows, _ in counts.values()) == len(wanted)
+    found = source.key_rows("PUBLIC.ORDERS", columns, ["ID"], Buckets(4, (0, 1, 2, 3)), where=where)
+    assert found.num_rows == len(wanted)
+    some = source.key_rows("PUBLIC.ORDERS", columns, ["ID"], Keys((columns[0],), (("12", "13"),)), where=where)
+    assert some.column("k0").to_pylist() == ["12"]
+    assert source.count_outside("PUBLIC.ORDERS", "ID", ["1", "2"], where) == len([n for n in wanted if n >= 30])
