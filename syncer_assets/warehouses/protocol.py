@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ..model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, IdentityChanged
+from ..model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, IdentityChanged, LostRace
 from ..model.table import Target
 from .base import LoadPlan
 
@@ -47,6 +47,11 @@ def resolve_commit(was_committed: Callable[[], bool], plan: LoadPlan, unknown: C
             partition=plan.partition,
         )
     raise unknown
+
+
+def unregistered(target: Target) -> LostRace:
+    """The load began by registering its target: what forgot that may have forgotten more, so that all is asked anew."""
+    return LostRace("the ledger lost the target since it was registered, as by a failover", table=target.name)
 
 
 def check_identity(

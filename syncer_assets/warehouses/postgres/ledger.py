@@ -170,7 +170,7 @@ def take_epoch(connection: psycopg.Connection, target: Target) -> int:
     except psycopg.errors.UndefinedTable:
         row = None
     if row is None:
-        raise LostRace("the ledger lost the target since it was registered, as by a failover", table=target.name)
+        raise protocol.unregistered(target)
     return row[0]
 
 

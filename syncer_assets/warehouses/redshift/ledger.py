@@ -130,7 +130,9 @@ def exists(connection: psycopg.Connection) -> bool:
 
 
 def take_epoch(connection: psycopg.Connection, target: Target) -> int:
-    """Make every load of this target that began earlier a stale one. Waits for a merge that is under way."""
+    """Make every load of this target that began earlier a stale one. Waits for a merge that is under way.
+
+    Raises LostRace where the target is not registered (any more)."""
     with transaction(connection):
         connection.execute(LOCK_SQL)
         connection.execute(
@@ -141,7 +143,7 @@ def take_epoch(connection: psycopg.Connection, target: Target) -> int:
         row = connection.execute(sql.SQL("SELECT epoch FROM _syncer.targets WHERE {}").format(_is(target))).fetchone()
         connection.execute("COMMIT")
     if row is None:
-        raise IdentityChanged("the target is not registered", table=target.name, fix="run `syncer run --full`")
+        raise protocol.unregistered(target)
     return int(row[0])
 
 

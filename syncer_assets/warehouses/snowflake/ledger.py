@@ -113,10 +113,12 @@ def has_loads(session: Session, target: Target) -> bool:
 
 
 def take_epoch(session: Session, target: Target) -> int:
-    """Make every load of this target that began earlier a stale one. Waits for one that is about to COMMIT."""
+    """Make every load of this target that began earlier a stale one. Waits for one that is about to COMMIT.
+
+    Raises LostRace where the target is not registered (any more)."""
     with transaction(session):
         if not session.execute(TAKE_EPOCH_SQL, (target.name, target.name)):
-            raise IdentityChanged("the target is not registered", table=target.name, fix="run `syncer run --full`")
+            raise protocol.unregistered(target)
         epoch = _epoch(session, target)
         session.execute("COMMIT")
     return epoch
