@@ -1,14 +1,17 @@
 """A run reads an API's partition into files, records what it did, and nothing that is secret."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from syncer_assets.assets import api
 from syncer_assets.assets.api import API_CHECKS, due_requests
 from syncer_assets.components.deployment import Deployment, load_deployment
+from syncer_assets.model.errors import SyncError
 from syncer_assets_tests.assets.results import checks, everything_recorded, failure, materialized, metadata
 from syncer_assets_tests.misbehaving_api import Answer, Asked, MisbehavingApi, Reply, orders, paged
 
@@ -46,6 +49,15 @@ def answer(asked: Asked) -> Reply:
     if asked.path == "/countries":
         return Reply.json([{"code": "DE"}, {"code": "FR"}])
     return paged(orders(25, first=int(asked.params["day"].replace("-", ""))))(asked)
+
+
+@contextmanager
+def dying_instead() -> Iterator[None]:
+    """In the place of `engine_errors`: the process ends when the pages so far are kept, before it can say why."""
+    try:
+        yield
+    except SyncError:
+        raise RuntimeError("the process died") from None
 
 
 @dataclass
@@ -151,8 +163,13 @@ def test_no_event_of_any_run_says_the_token(crm: Crm, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("mode", ["auto", "full"])
-def test_a_step_that_is_tried_again_does_what_was_asked_for_from_the_page_where_it_failed(mode: str, crm: Crm) -> None:
-    """A closed partition that a person asked for: else the second try would find nothing to do, and be green."""
+def test_a_step_that_is_tried_again_does_what_was_asked_for_from_the_page_where_it_failed(
+    mode: str, crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed partition that a person asked for: else the second try would find nothing to do, and be green.
+
+    Dagster tries a step again whose process died. Of an error that the engine told it does not."""
+    monkeypatch.setattr(api, "engine_errors", dying_instead)
     crm.run()
     before, refused = len(crm.server.asked), []
 
