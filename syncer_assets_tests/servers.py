@@ -166,10 +166,10 @@ class SeaweedS3:
                     *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}", "-filer", "-s3"),
                     *(f"-{name}={number}" for name, number in numbers.items()),
                     *(f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-                    *("-volume.max=200", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
+                    *("-volume.max=5000", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
                 ],
                 cwd=folder,
-                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # a bucket takes one volume, not seven
+                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # a bucket takes one volume of them
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
