@@ -169,7 +169,7 @@ class SeaweedS3:
                     *("-volume.max=5000", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
                 ],
                 cwd=folder,
-                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # a bucket takes one volume of them
+                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # a bucket takes one volume, not seven
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
