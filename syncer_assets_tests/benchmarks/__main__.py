@@ -62,7 +62,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     started = time.monotonic()
     with ExitStack() as stack:
-        servers = stack.enter_context(Servers())
+        servers = stack.enter_context(Servers(fsync=asked.fsync))
         wanted = [name for name in asked.only or ROWS if servers.mariadb or "mysql" not in name]
         if not servers.mariadb:
             _say("MariaDB is not installed (apt-get install mariadb-server): the rows of MySQL are left out")
@@ -95,6 +95,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--no-peers", action="store_true", help="only our engine and the servers' own clients")
+    parser.add_argument("--fsync", action="store_true", help="PostgreSQL syncs each commit to disk, as in production")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()
 

@@ -1,6 +1,7 @@
 """The servers of a benchmark: PostgreSQL and MariaDB on loopback ports, what CPU they used, their longest query.
 
-Settings as of an operational server with 4 GB, but for `fsync`, which is off: disks differ more than engines do.
+Settings as of an operational server with 4 GB, but for `fsync`, which is off unless it is asked for: disks differ more
+than engines do.
 """
 
 import os
@@ -44,7 +45,8 @@ LONGEST_MARIADB = "SELECT max(time_to_sec(query_time)) FROM mysql.slow_log WHERE
 class Servers:
     """Both servers in folders that go with them, each with a database `source`; PostgreSQL has `warehouse`, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = fsync
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -53,7 +55,7 @@ class Servers:
             self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self._port = free_ports(1)[0]
             settings = POSTGRES | {"port": str(self._port)}
-            self.postgres = self._stack.enter_context(EmbeddedPostgres(folder, durable=False, settings=settings))
+            self.postgres = self._stack.enter_context(EmbeddedPostgres(folder, durable=self._fsync, settings=settings))
             with psycopg.connect(self.postgres.dsn(), autocommit=True) as connection:
                 connection.execute(f"ALTER ROLE postgres PASSWORD '{PASSWORD}'")
                 connection.execute("CREATE EXTENSION pg_stat_statements")
