@@ -1,6 +1,6 @@
 """psycopg: connections that notice a dead server, and errors without secrets or row values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import LiteralString
 from urllib.parse import quote
@@ -63,10 +63,15 @@ def connect(
         arguments["options"] = f"{given.get('options') or ''} {options}".strip()
     if defaults.get("default_transaction_read_only") == "on" and (wanted := given.get("target_session_attrs")):
         arguments["target_session_attrs"] = WANTED_SERVER.get(str(wanted), str(wanted))
-    with connecting(f"{given.get('host')}:{given.get('port')}", who), errors("connect", who=who, dsn=dsn):
+    with connecting(_server(given), who), errors("connect", who=who, dsn=dsn):
         session = Session.connect(**arguments, autocommit=autocommit)  # type: ignore[arg-type]  # libpq keywords
     session.answer_seconds = answer_seconds
     return session
+
+
+def _server(given: Mapping[str, object]) -> str:
+    """What tells one server of this process from another, of a DSN's parts."""
+    return ":".join(str(given.get(name, "")) for name in ("service", "hostaddr", "host", "port"))
 
 
 def secrets(dsn: str) -> tuple[str, ...]:
