@@ -2,13 +2,33 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from typing import Protocol, TypeVar
 
-from ..model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, IdentityChanged, LostRace
+from ..model.errors import AssertionFailed, CommitUnknown, ConfigError, DbError, IdentityChanged, LostRace, Phase
 from ..model.table import Target
 from .base import LoadPlan
 
 RECONNECT_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each attempt to reach the server after a COMMIT without an answer (a crash recovery takes a second)."""
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=Closable)
+Opened = TypeVar("Opened", bound=Closable, covariant=True)
+
+
+class Sessions(Protocol[Opened]):
+    """What opens sessions of a warehouse, and names its driver's errors."""
+
+    def open(self) -> Opened: ...
+
+    def errors(
+        self, phase: Phase, table: str | None = None, partition: str | None = None
+    ) -> AbstractContextManager[None]: ...
 
 
 def check_plan(plan: LoadPlan) -> None:
@@ -25,12 +45,15 @@ def check_plan(plan: LoadPlan) -> None:
         raise ConfigError("upsert needs a key", table=plan.target.name, fix="declare `key`, or use load: replace")
 
 
-def resolve_commit(was_committed: Callable[[], bool], plan: LoadPlan, unknown: CommitUnknown) -> None:
+def resolve_commit(
+    sessions: Sessions[S], was_committed: Callable[[S, LoadPlan], bool], plan: LoadPlan, unknown: CommitUnknown
+) -> None:
     """Ask the ledger, each time over a new session: returns if the load is in it, else raises a retryable DbError."""
     for wait in RECONNECT_SECONDS:
         time.sleep(wait)
         try:
-            committed = was_committed()
+            with closing(sessions.open()) as session, sessions.errors("commit", plan.target.name, plan.partition):
+                committed = was_committed(session, plan)
         except DbError as error:
             if not error.retryable:
                 raise

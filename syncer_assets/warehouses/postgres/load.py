@@ -147,23 +147,13 @@ def _transact(
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(connection)
     except CommitUnknown as unknown:
-        protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
+        protocol.resolve_commit(sessions, ledger.was_committed, plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     with suppress(psycopg.Error):  # it is committed: what the server tells no more is left out
         outcome.wal_bytes = _wal_bytes(connection, before)
         outcome.target_rows = _target_rows(connection, plan, outcome)
     return outcome
-
-
-def _was_committed(sessions: Sessions, plan: LoadPlan) -> bool:
-    """What the ledger says, over a new session."""
-    connection = sessions.open()
-    try:
-        with sessions.errors("commit", plan.target.name, plan.partition):
-            return ledger.was_committed(connection, plan)
-    finally:
-        connection.close()
 
 
 def _wal_position(connection: psycopg.Connection) -> int | None:

@@ -73,20 +73,10 @@ def _transact(
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(connection)
     except CommitUnknown as unknown:
-        protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
+        protocol.resolve_commit(sessions, ledger.was_committed, plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     return outcome
-
-
-def _was_committed(sessions: Sessions, plan: LoadPlan) -> bool:
-    """What the ledger says, over a new session."""
-    connection = sessions.open()
-    try:
-        with sessions.errors("commit", plan.target.name, plan.partition):
-            return ledger.was_committed(connection, plan)
-    finally:
-        connection.close()
 
 
 def _report(plan: LoadPlan, outcome: Outcome, seconds: float) -> LoadReport:

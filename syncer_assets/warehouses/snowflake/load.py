@@ -91,7 +91,7 @@ def _transact(
             with sessions.errors("commit", plan.target.name, plan.partition):
                 commit(session)
     except CommitUnknown as unknown:
-        protocol.resolve_commit(lambda: _was_committed(sessions, plan), plan, unknown)
+        protocol.resolve_commit(sessions, ledger.was_committed, plan, unknown)
         return outcome
     plan.emit("load committed", table=plan.target.name, partition=plan.partition, seq=plan.manifests[-1].seq)
     with suppress(Exception):  # a number to show, of a load that is done
@@ -107,16 +107,6 @@ def _was_overtaken(session: Session, plan: LoadPlan, epoch: int, error: Exceptio
         ledger.check_epoch(session, plan, epoch)
         return False
     return True
-
-
-def _was_committed(sessions: Sessions, plan: LoadPlan) -> bool:
-    """What the ledger says, over a new session."""
-    session = sessions.open()
-    try:
-        with sessions.errors("commit", plan.target.name, plan.partition):
-            return ledger.was_committed(session, plan)
-    finally:
-        session.close()
 
 
 def _report(plan: LoadPlan, outcome: Outcome, seconds: float) -> LoadReport:
