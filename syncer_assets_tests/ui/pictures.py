@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from syncer_assets.assets.checks import BLOAT, CHECKSUM, FRESHNESS
+from syncer_assets.demo.api import DemoApi
 from syncer_assets.demo.run import HASH_KEY
 from syncer_assets.demo.server import EmbeddedPostgres
 from syncer_assets.demo.shop import ROWS, open_shop
@@ -29,8 +30,11 @@ LIMITS = "{warn: {percent: 30, mb: 0.1}, act: {percent: 50, mb: 0.1}, error: {pe
 def main(folder: Path) -> None:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     assert program, "chromium is not installed"
+    folder.mkdir(parents=True, exist_ok=True)
     with synced_shop() as ui, Browser(Path(program)) as browser:
         take_graph(ui, browser, folder / "asset-graph.png")
+        take_files(ui, browser, folder / "files.png")
+        take_reading(ui, browser, folder / "reading.png")
         take_plots(ui, browser, folder / "plots.png")
         take_checks(ui, browser, "orders", CHECKSUM, folder / "checks.png")
         take_checks(ui, browser, NEGLECTED, BLOAT, folder / "checks-red.png")
@@ -42,8 +46,10 @@ def synced_shop() -> Iterator[DagsterUI]:
     with tempfile.TemporaryDirectory(prefix="syncer-pictures-") as name, ExitStack() as stack:
         root = Path(name)
         server = stack.enter_context(EmbeddedPostgres(root / "postgres", durable=False))
+        api = stack.enter_context(DemoApi(SCALE))
         shop = open_shop(server, scale=SCALE)
-        env = {**shop.env, "SYNCER_LAKE": f"file://{root / 'lake'}", "SYNCER_HASH_KEY": HASH_KEY}
+        places = {"SYNCER_LAKE": f"file://{root / 'lake'}", "SYNCER_FILES": f"file://{root / 'files'}"}
+        env = {**shop.env, **api.env, **places, "SYNCER_HASH_KEY": HASH_KEY}
         env["SYNCER_DEFS"] = str(strict_definitions(root / "defs"))
         ui = DagsterUI(root / "home", env)
         stack.callback(ui.stop)
@@ -51,7 +57,7 @@ def synced_shop() -> Iterator[DagsterUI]:
         for sensor in ui.sensors():  # they would start runs between the checks and the pictures
             ui.stop_sensor(sensor)
         syncer = Path(sys.executable).with_name("syncer")
-        subprocess.run([str(syncer), "run"], env=ui.env, check=True, timeout=SYNC_SECONDS)
+        subprocess.run([str(syncer), "run", "--chunk-rows", "2000"], env=ui.env, check=True, timeout=SYNC_SECONDS)
         neglect(shop.env["ANALYTICS_DSN"])
         ui.start_daemon()
         checks = [(f"analytics/shop/{table}", check) for table in TABLES for check in (CHECKSUM, FRESHNESS, BLOAT)]
@@ -60,8 +66,8 @@ def synced_shop() -> Iterator[DagsterUI]:
 
 
 def strict_definitions(folder: Path) -> Path:
-    """The shop's, with limits of bloat that a small table can reach. With a second group the graph would be closed."""
-    shutil.copytree(CHECKOUT / "syncer_assets" / "defs", folder, ignore=shutil.ignore_patterns("bronze"))
+    """The shipped ones, with limits of bloat that a small table can reach."""
+    shutil.copytree(CHECKOUT / "syncer_assets" / "defs", folder)
     path = folder / "shop" / "defs.yaml"
     path.write_text(path.read_text().replace("  schema: shop\n", f"  schema: shop\n  bloat: {LIMITS}\n"))
     return folder
@@ -79,14 +85,35 @@ def neglect(dsn: str) -> None:
 
 
 def take_graph(ui: DagsterUI, browser: Browser, path: Path) -> None:
-    """The graph of all assets, in a window that it fills; with the sensors as they are by default."""
-    browser.resize(1500, 2040)
-    browser.open(f"{ui.url}/asset-groups", "Hide navigation", "Materialize all")
-    browser.click("Hide navigation")
-    browser.evaluate("document.querySelector('[aria-label=panel_show_right]').closest('button').click()")
+    """The graph of the shop's assets, in a window that it fills; with the sensors as they are by default."""
+    browser.open(f"{ui.url}/assets", "Hide navigation")
+    browser.click("Hide navigation")  # from here on, in every picture
+    _take_group(ui, browser, "shop", path, height=2200)
+
+
+def take_files(ui: DagsterUI, browser: Browser, path: Path) -> None:
+    """From the API's list to files, to the raw table, to the typed one."""
+    _take_group(ui, browser, "feedback", path, height=640)
+
+
+def take_reading(ui: DagsterUI, browser: Browser, path: Path) -> None:
+    """How the sparse table was read: rows among the ids, chunks, rows a second."""
+    browser.resize(1500, 800)
+    browser.open(f"{ui.url}/assets/lake/shop/prealerts?view=events", "reading", "rows/s")
+    browser.evaluate(
+        "[...document.querySelectorAll('td')].filter((each) => each.innerText === 'sparse_detections').at(-1)"
+        ".scrollIntoView({block: 'start'})"
+    )
     browser.wait_until_still()
-    browser.double_click(112, 1900)  # on nothing: fits the graph into the window
-    browser.wait_for("4 / 4 Passed", "1 / 1 Passed")
+    browser.picture(path)
+
+
+def _take_group(ui: DagsterUI, browser: Browser, group: str, path: Path, *, height: int) -> None:
+    browser.resize(1500, height)
+    browser.open(f"{ui.url}/locations/__repository__@syncer_assets/asset-groups/{group}", "Materialize all")
+    browser.wait_until_still()
+    browser.double_click(112, height - 140)  # on nothing: fits the graph into the window
+    browser.wait_for("Passed")
     browser.wait_until_still()
     browser.picture(path)
 
