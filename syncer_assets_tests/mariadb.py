@@ -50,6 +50,8 @@ class MariaDB:
             raise FileNotFoundError("mariadbd")
         data = self._folder / "data"
         user = ["--user=root"] if os.geteuid() == 0 else []
+        scratch = self._folder / "tmp"  # its own: a server that starts removes every `#sql*` file of its folder
+        scratch.mkdir(exist_ok=True)
         fresh = not data.exists()
         if fresh:
             install = [f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
@@ -63,6 +65,7 @@ class MariaDB:
             self._process = subprocess.Popen(
                 [
                     *(program, "--no-defaults", *user, f"--datadir={data}", f"--socket={self.socket}"),
+                    f"--tmpdir={scratch}",
                     *("--bind-address=127.0.0.1", f"--port={self.port}", f"--pid-file={self._folder / 'pid'}"),
                     *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=512M", "--skip-name-resolve"),
                     *("--innodb-log-file-size=256M", "--character-set-server=utf8mb4", "--max-allowed-packet=256M"),
