@@ -29,7 +29,7 @@ def build_bloat_check(table: SyncedTable) -> dg.AssetChecksDefinition:
         description="Neither the table nor one of its indexes is larger than `bloat:` allows.",
         required_resource_keys={warehouse_resource(table.target.warehouse)},
         automation_condition=runs_at(table.bloat),
-        pool=table.pool,
+        pool=table.load_pool,
     )
     def bloat(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         return measure_table(context, table)

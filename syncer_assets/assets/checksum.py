@@ -31,7 +31,7 @@ def build_checksum_check(table: SyncedTable) -> dg.AssetChecksDefinition:
         description="Every key bucket has the same rows and checksum in the source and in the warehouse.",
         required_resource_keys=table.resource_keys,
         automation_condition=runs_at(table.checksum),
-        pool=table.pool,
+        pool=table.load_pool,
     )
     def checksum(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         return compare_table(context, table)

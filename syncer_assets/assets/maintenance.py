@@ -56,7 +56,7 @@ def build_maintenance_asset(table: SyncedTable) -> dg.AssetsDefinition:
         description=f"Statistics, indexes and bloat of {table.target.name} in {table.target.warehouse}.",
         code_version=table.code_version,
         automation_condition=AFTER_LOADS,
-        pool=table.pool,
+        pool=table.load_pool,
         retry_policy=RETRY_POLICY,
     )
     def maintenance(context: dg.AssetExecutionContext, config: MaintenanceConfig) -> dg.MaterializeResult:

@@ -58,8 +58,13 @@ def sensor_name(source: str) -> str:
 
 
 def pool(source: str, name: str) -> str:
-    """The concurrency pool of a table: one sync of it at a time."""
+    """The concurrency pool of a table's reads: how many of its partitions are read from the source at a time."""
     return f"sync__{source}__{name}"
+
+
+def load_pool(source: str, name: str) -> str:
+    """The pool of a table's loads and care. One at a time: of two loads of a target the older one would begin anew."""
+    return f"load__{source}__{name}"
 
 
 def partitions_name(source: str, name: str) -> str:

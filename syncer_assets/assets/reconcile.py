@@ -47,7 +47,7 @@ def build_reconcile_asset(table: SyncedTable) -> dg.AssetsDefinition:
         description=f"{table.spec.table} of {table.spec.source} against {table.target.name}: what differs, repaired.",
         code_version=table.code_version,
         automation_condition=runs_at(table.reconcile.cron if table.reconcile else None),
-        pool=table.pool,
+        pool=table.load_pool,
         retry_policy=RETRY_POLICY,
     )
     def reconcile(context: dg.AssetExecutionContext, config: ReconcileConfig) -> dg.MaterializeResult:

@@ -82,6 +82,10 @@ class SyncedTable:
         return names.pool(self.spec.source, self.name)
 
     @property
+    def load_pool(self) -> str:
+        return names.load_pool(self.spec.source, self.name)
+
+    @property
     def partitions_name(self) -> str:
         return names.partitions_name(self.spec.source, self.name)
 

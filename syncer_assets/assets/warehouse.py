@@ -31,7 +31,7 @@ def build_warehouse_asset(table: SyncedTable) -> dg.AssetsDefinition:
         code_version=table.code_version,
         metadata={"dagster/table_name": table.target.name, "dagster/storage_kind": kind},
         automation_condition=AFTER_LAKE,
-        pool=table.pool,
+        pool=table.load_pool,
         retry_policy=RETRY_POLICY,
     )
     def warehouse(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -39,7 +39,8 @@ class TableSync(dg.Component, dg.Resolvable, dg.Model):
 
     - A table makes five assets: `source/shop/orders`, `lake/shop/orders`, `analytics/shop/orders`,
       `maintenance/analytics/shop/orders` and `reconcile/analytics/shop/orders`; `assets.names` says how they are named.
-    - The lake's and the warehouse's asset have the same partitions, inline blocking checks, and a pool of the table's.
+    - The lake's and the warehouse's asset have the same partitions, inline blocking checks, and each a pool
+      of the table's: `sync__shop__orders` for reads, `load__shop__orders` for loads and care.
     - New rows are looked for by the sensor `new_rows__shop`; a `schedule` is needed by tables without a cursor only.
     """
 

@@ -136,7 +136,8 @@ def state(deployment: Deployment, instance: dg.DagsterInstance, source: Database
         for table in deployment.tables
         for key in lake.partitions(table.spec.source, table.spec.table)
     ]
-    slots = (instance.event_log_storage.get_concurrency_info(table.pool) for table in deployment.tables)
+    pools = (pool for table in deployment.tables for pool in (table.pool, table.load_pool))
+    slots = (instance.event_log_storage.get_concurrency_info(pool) for pool in pools)
     return State(
         memory_mb=process.memory_info().rss / 1e6,
         open_files=process.num_fds(),

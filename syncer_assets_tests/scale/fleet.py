@@ -25,20 +25,26 @@ CHECKOUT = DEPLOY.parent
 START_SECONDS = 180
 DAGSTER_USER, DAGSTER_PASSWORD = "dagster", "kept-in-the-environment"
 PARTITION_IDS = 1_000
+INSTANCE = """
+import dagster, sys
+instance = dagster.DagsterInstance.get()
+instance.event_log_storage.set_concurrency_slots("sync__shop__wide", int(sys.argv[1]))
+"""
+"""Makes the tables of Dagster's storage, and does what `dagster instance concurrency set` does."""
 
 
 class Fleet:
     """Workers as deploy/systemd starts them, on deploy/celery/dagster.yaml with quicker polls and logs on this disk.
 
-    The table `wide` has `partitions` partitions of a thousand rows each, and there are `tables` small ones. The sensor
-    asks for all of them as soon as the daemon is there.
+    The table `wide` has `partitions` partitions of a thousand rows each, `at_once` of which may be read at a time, and
+    there are `tables` small ones. The sensor asks for all of them as soon as the daemon is there.
     """
 
-    def __init__(self, folder: Path, partitions: int, tables: int) -> None:
+    def __init__(self, folder: Path, partitions: int, tables: int, at_once: int) -> None:
         self.folder, self.home = folder, folder / "home"
         self.home.mkdir(parents=True)
         self.runs = partitions + tables
-        self._tables, self._partitions = tables, partitions
+        self._tables, self._partitions, self._at_once = tables, partitions, at_once
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stack = contextlib.ExitStack()
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -71,11 +77,6 @@ class Fleet:
     def start_daemon(self) -> None:
         """From now on the sensor asks for what there is to read."""
         self._start("daemon", "dagster-daemon", "run", "--workspace", str(self.home / "workspace.yaml"))
-
-    def dagster(self, *arguments: str) -> None:
-        """A command of Dagster's."""
-        program = str(Path(sys.executable).with_name("dagster"))
-        subprocess.run([program, *arguments], env=self.env, check=True, capture_output=True, timeout=START_SECONDS)
 
     def kill_worker(self, number: int) -> None:
         """SIGKILL to the worker alone, as the kernel or a lost machine does it: its run has to end with it."""
@@ -123,13 +124,13 @@ class Fleet:
                 found.setdefault(run_id, set()).add(int(pid[1]))
         return found
 
-    def steps(self, table: str) -> list[tuple[float, float]]:
-        """When the steps of a table began and ended, in order."""
+    def steps(self, keys: str) -> list[tuple[float, float]]:
+        """When the steps whose keys match a regular expression began and ended, in order."""
         rows = self.query(
             "dagster",
             "SELECT extract(epoch FROM min(timestamp)), extract(epoch FROM max(timestamp)) FROM event_logs WHERE"
             " dagster_event_type IN ('STEP_START', 'STEP_SUCCESS', 'STEP_FAILURE')"
-            f" AND (step_key LIKE 'lake\\_\\_%{table}' OR step_key LIKE 'analytics\\_\\_%{table}')"
+            f" AND step_key ~ '{keys}'"
             " GROUP BY run_id, step_key HAVING count(*) = 2 ORDER BY 1",
         )
         return [(float(began), float(ended)) for began, ended in rows]
@@ -201,8 +202,8 @@ class Fleet:
             "PYTHONPATH": str(CHECKOUT),
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         }
-        migrate = [sys.executable, "-c", "import dagster; dagster.DagsterInstance.get()"]
-        subprocess.run(migrate, env=self.env, check=True, timeout=START_SECONDS)
+        made = [sys.executable, "-c", INSTANCE, str(self._at_once)]
+        subprocess.run(made, env=self.env, check=True, timeout=START_SECONDS)
 
     def _start(self, name: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.home / f"{name}.log").open("wb") as log:
