@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for the session, in a folder that goes with it."""
+    """One server for the session, in a folder that goes with it.
+
+    Autovacuum is on and never comes by: the statistics, dead rows and locks of a test are its own.
+    """
     folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
-    with EmbeddedPostgres(folder, durable=False) as server:
+    with EmbeddedPostgres(folder, durable=False, settings={"autovacuum_naptime": "1d"}) as server:
         yield server
     shutil.rmtree(folder)
 

@@ -58,6 +58,7 @@ class MariaDB:
             subprocess.run(
                 ["mariadb-install-db", "--no-defaults", *install],
                 check=True,
+                env={**os.environ, "TMPDIR": str(scratch)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -70,13 +71,14 @@ class MariaDB:
                     *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=512M", "--skip-name-resolve"),
                     *("--innodb-log-file-size=256M", "--character-set-server=utf8mb4", "--max-allowed-packet=256M"),
                     *("--local-infile=1", "--secure-file-priv="),
+                    "--innodb-stats-auto-recalc=0",  # by a transaction of the server's own, at a moment of its own
                     *self._settings,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        poll(lambda: self._ready("" if fresh else PASSWORD), deadline_seconds=60, every_seconds=0.1)
+        poll(lambda: self._ready("" if fresh else PASSWORD), deadline_seconds=120, every_seconds=0.1)
         if fresh:
             with closing(self._connect("")) as connection, connection.cursor() as cursor:
                 cursor.execute("SET PASSWORD FOR 'root'@'localhost' = PASSWORD(%s)", (PASSWORD,))

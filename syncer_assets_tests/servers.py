@@ -1,6 +1,7 @@
 """Real servers for tests: databases in an embedded PostgreSQL, S3 by SeaweedFS; and waiting for things."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from obstore.store import S3Store
 from syncer_assets.demo.server import EmbeddedPostgres
 
 T = TypeVar("T")
+
+_UNTRIED = random.SystemRandom().sample(range(12_000, 30_000), 18_000)
+"""Ports that this process has not looked at yet; any seed would do, but for one that other processes have, too."""
 
 
 def poll(predicate: Callable[[], T], deadline_seconds: float, every_seconds: float = 0.02) -> T:
@@ -41,13 +45,25 @@ def missing(what: str) -> NoReturn:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Loopback ports that nobody listens on, and that no other process of tests is given while this one lives.
+
+    Below those that the kernel gives to who asks for any: no connection takes one while its server starts anew.
+    """
+    return [_free_port() for _ in range(count)]
+
+
+def _free_port() -> int:
+    while True:
+        port = _UNTRIED.pop()
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0syncer-test-port-{port}")  # a name without a file, which goes with the process
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            taken.close()
+        else:
+            taken.detach()
+            return port
 
 
 @dataclass(frozen=True)
@@ -174,7 +190,7 @@ class SeaweedS3:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        poll(self._ready, deadline_seconds=60, every_seconds=0.2)
+        poll(self._ready, deadline_seconds=120, every_seconds=0.2)
         return self
 
     def stop(self) -> None:
@@ -183,9 +199,9 @@ class SeaweedS3:
             self._process.wait()
         self._folder.cleanup()
 
-    def create_bucket(self) -> Bucket:
+    def create_bucket(self, patience_seconds: int = 60) -> Bucket:
         bucket = Bucket(f"test-{uuid4().hex[:10]}", self.endpoint, self.ACCESS_KEY, self.SECRET_KEY)
-        self._client().create_bucket(Bucket=bucket.name)
+        self._client(patience_seconds).create_bucket(Bucket=bucket.name)
         return bucket
 
     def _ready(self) -> bool:
@@ -197,12 +213,12 @@ class SeaweedS3:
             log = (Path(self._folder.name) / "weed.log").read_text(errors="replace")
             raise RuntimeError(f"weed ended with {self._process.returncode}:\n{log[-2000:]}")
         try:
-            obstore.put(self.create_bucket().store, "ready", b"yes")
+            obstore.put(self.create_bucket(5).store, "ready", b"yes")
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, obstore.exceptions.BaseError):
             return False
         return True
 
-    def _client(self) -> Any:
+    def _client(self, patience_seconds: int) -> Any:
         import boto3
         from botocore.config import Config
 
@@ -212,5 +228,5 @@ class SeaweedS3:
             aws_access_key_id=self.ACCESS_KEY,
             aws_secret_access_key=self.SECRET_KEY,
             region_name="us-east-1",
-            config=Config(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=5),
+            config=Config(retries={"max_attempts": 0}, connect_timeout=patience_seconds, read_timeout=patience_seconds),
         )

@@ -7,7 +7,8 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store, from_url
 
-from syncer_assets_tests.servers import Bucket, Database, poll
+from syncer_assets_tests import servers
+from syncer_assets_tests.servers import Bucket, Database, free_ports, poll
 
 
 @pytest.mark.server
@@ -56,3 +57,11 @@ def test_each_database_is_of_its_own_and_empty(database: Database, source_db: Da
 def test_poll_gives_up_at_its_deadline() -> None:
     with pytest.raises(TimeoutError, match="was still False after 0"):
         poll(lambda: False, deadline_seconds=0)
+
+
+def test_a_port_is_given_once_though_nobody_listens_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To this process or another: what holds it is a name that the kernel gives once."""
+    [given] = free_ports(1)
+    monkeypatch.setattr(servers, "_UNTRIED", [*servers._UNTRIED[:50], given])
+    [another] = free_ports(1)
+    assert another != given and given not in servers._UNTRIED, "it was tried"

@@ -1,6 +1,7 @@
 """What a new user meets first: help, wrong usage, completion, colours and exit codes."""
 
 import argparse
+import io
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer_assets.cli import command, main
+from syncer_assets.cli import command, main, status
 from syncer_assets.cli.main import EPILOG, parser
 from syncer_assets.cli.screen import Screen
 from syncer_assets_tests.cli.conftest import Call
@@ -39,7 +40,7 @@ def test_the_usage_of_every_command_begins_as_people_type_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["statsu"], "invalid choice: 'statsu'"),
+        (["statsu"], "argument COMMAND: invalid choice: 'statsu'"),
         (["run", "--workers", "0"], "'0' is no number of 1 or more"),
         (["discover"], "the following arguments are required: SOURCE"),
         (["status", "--nonsense"], "unrecognized arguments: --nonsense"),
@@ -97,8 +98,25 @@ def test_bash_completes_commands_options_sources_and_tables(tmp_path: Path, line
     )
     checkout = str(Path(__file__).parents[2])
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": checkout, "SYNCER_DEFS": str(defs)}
-    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=200)
     assert [found.strip() for found in done.stdout.split("\n") if found.strip() in completed] == completed, done
+
+
+def test_a_terminal_without_unicode_shows_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(arguments: argparse.Namespace, screen: Screen) -> command.Outcome:
+        screen.line("✓ Größe")
+        return command.Outcome(True, {"table": "Größe"})
+
+    monkeypatch.setattr(status, "run", look)
+    for arguments, said in (
+        (["status"], "? Gr??e\n"),
+        (["status", "--json"], '{"ok": true, "table": "Gr\\u00f6\\u00dfe"}\n'),
+    ):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(arguments) == command.DONE
+        stream.seek(0)
+        assert stream.read() == said
 
 
 @pytest.mark.parametrize(("terminal", "no_color", "coloured"), [(1, 0, True), (1, 1, False), (0, 0, False)])

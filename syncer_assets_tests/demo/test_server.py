@@ -64,7 +64,7 @@ def test_processes_that_start_at_once_share_one_server(folder: Path) -> None:
     starters = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     pids = {starter.stdout.readline() for starter in starters if starter.stdout}
     for starter in starters:
-        starter.communicate(timeout=60)
+        starter.communicate(timeout=200)
     assert [starter.returncode for starter in starters] == [0, 0, 0, 0]
     assert len(pids) == 1
     assert not EmbeddedPostgres(folder).running

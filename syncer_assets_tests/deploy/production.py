@@ -50,7 +50,7 @@ class Production(DagsterUI):
 
     def _health(self, program: str, *arguments: str) -> bool:
         path = str(Path(sys.executable).with_name(program))
-        return subprocess.run([path, *arguments], env=self.env, capture_output=True, timeout=60).returncode == 0
+        return subprocess.run([path, *arguments], env=self.env, capture_output=True, timeout=120).returncode == 0
 
 
 def command_of(process: str) -> str:

@@ -1,7 +1,7 @@
 """The reader of MySQL: what it brings, how much it holds, and what it says when the server does not go on."""
 
-import time
 from collections.abc import Generator
+from contextlib import closing
 from threading import Thread
 
 import psutil
@@ -73,16 +73,19 @@ def test_what_is_held_is_bounded_while_the_rows_wait(maria_db: MariaDatabase) ->
 
 
 def test_reads_of_several_threads_run_at_the_same_time(maria_db: MariaDatabase) -> None:
-    """And the interpreter goes on while they wait."""
-    threads = [Thread(target=lambda: list(read(maria_db, "SELECT SLEEP(1.5) AS c"))) for _ in range(3)]
-    started = time.monotonic()
+    """And the interpreter goes on while they wait for a lock, which it gives up when it sees all three."""
+    query = f"SELECT GET_LOCK('{maria_db.name}', 200) * RELEASE_LOCK('{maria_db.name}') AS c"
+    waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User lock' AND DB = DATABASE()"
+    found: list[pa.Array] = []
+    threads = [Thread(target=lambda: found.extend(batch["c"] for batch, _ in read(maria_db, query))) for _ in range(3)]
+    with closing(maria_db.connect()) as other, other.cursor() as cursor:
+        cursor.execute(f"SELECT GET_LOCK('{maria_db.name}', 0)")
+        for thread in threads:
+            thread.start()
+        poll(lambda: maria_db.scalar(waiting) == 3, 60)
     for thread in threads:
-        thread.start()
-    ticks = 0
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(0.01)
-        ticks += 1
-    assert ticks > 60 and time.monotonic() - started < 4.4
+        thread.join()
+    assert [column.to_pylist() for column in found] == [[1]] * 3
 
 
 def test_a_read_that_is_given_up_ends_at_the_server(maria_db: MariaDatabase) -> None:
@@ -91,7 +94,7 @@ def test_a_read_that_is_given_up_ends_at_the_server(maria_db: MariaDatabase) -> 
     next(rows)
     rows.close()
     running = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT a.seq%' AND DB = DATABASE()"
-    poll(lambda: maria_db.scalar(running) == 0, 20)
+    poll(lambda: maria_db.scalar(running) == 0, 60)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +128,25 @@ def test_a_socket_that_ends_is_a_lost_connection(maria_db: MariaDatabase) -> Non
     with pytest.raises(DbError, match="t: source shop") as failed:
         list(rows)
     assert (failed.value.code in ("2013", "1927"), failed.value.retryable) == (True, True)
+
+
+def test_a_server_that_falls_silent_among_the_rows_is_a_lost_connection(maria_db: MariaDatabase) -> None:
+    """Once all that it had sent was read: fewer bytes wait then than a reader is woken for."""
+    session = mysql.connect(maria_db.dsn, who="source shop", settings=SESSION | {"answer_seconds": "3"})
+    query = "SELECT CAST(IF(seq > 20000, SLEEP(600), seq) AS INT) FROM seq_1_to_30000"
+    with closing(mysql_rows.read(session, query, INT, who="source shop", table="t", batch_rows=1000)) as rows:
+        found = [next(rows)[0].num_rows for _ in range(10)]
+        with pytest.raises(DbError) as failed:
+            found += [batch.num_rows for batch, _ in rows]
+    assert (failed.value.code, failed.value.retryable) == ("2013", True) and sum(found) >= 10_000
+    maria_db.execute(f"KILL {session.thread_id()}")
+
+
+def test_sessions_that_verify_nobody_share_what_tls_needs(maria_db: MariaDatabase) -> None:
+    """The authorities of a machine take 20 ms to read, which each chunk would pay for."""
+    first, second = (mysql.connect(maria_db.dsn, who="source shop", settings=SESSION) for _ in range(2))
+    with closing(first), closing(second):
+        assert first.ctx is second.ctx and not first.ctx.cert_store_stats()["x509"]  # type: ignore[attr-defined]  # private
 
 
 @pytest.mark.parametrize(

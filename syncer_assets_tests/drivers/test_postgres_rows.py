@@ -92,17 +92,19 @@ def test_what_is_held_is_bounded_while_the_rows_wait(source_db: Database) -> Non
 
 
 def test_reads_of_several_threads_run_at_the_same_time(source_db: Database) -> None:
-    """And the interpreter goes on while they wait."""
-    query = "SELECT 1 FROM (SELECT pg_sleep(1.5)) s"
-    threads = [Thread(target=lambda: list(read(source_db, query))) for _ in range(3)]
-    started = time.monotonic()
+    """And the interpreter goes on while they wait for a lock, which it gives up when it sees all three."""
+    query = "SELECT 1 FROM (SELECT pg_advisory_lock_shared(1)) s"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    found: list[int] = []
+    threads = [Thread(target=lambda: found.append(whole(source_db, query).num_rows)) for _ in range(3)]
+    with source_db.connect() as other:
+        other.execute("SELECT pg_advisory_lock(1)")
+        for thread in threads:
+            thread.start()
+        poll(lambda: source_db.scalar(waiting) == 3, 60)
     for thread in threads:
-        thread.start()
-    ticks = 0
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(0.01)
-        ticks += 1
-    assert ticks > 60 and time.monotonic() - started < 4.4
+        thread.join()
+    assert found == [1, 1, 1]
 
 
 def test_a_signal_ends_a_read_that_waits(source_db: Database) -> None:
@@ -131,7 +133,7 @@ def test_a_read_that_is_given_up_ends_at_the_server(source_db: Database) -> None
     rows.close()
     assert session.closed
     running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'"
-    poll(lambda: source_db.scalar(running) == 0, 20)
+    poll(lambda: source_db.scalar(running) == 0, 60)
 
 
 @pytest.mark.parametrize(

@@ -281,8 +281,8 @@ def _assert_nothing_left_over(warehouse: Database) -> None:
             "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '\\_syncer\\_%%'", []
         )
 
-    poll(sessions_ended, deadline_seconds=20)
-    poll(staging_is_gone, deadline_seconds=20)
+    poll(sessions_ended, deadline_seconds=60)
+    poll(staging_is_gone, deadline_seconds=60)
 
 
 def _some(rows: Counter[tuple]) -> list[tuple]:

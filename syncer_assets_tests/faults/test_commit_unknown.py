@@ -75,7 +75,7 @@ def test_a_session_that_the_server_still_holds_is_waited_for(
 
     def release_when_somebody_waits() -> None:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        waited.append(poll(lambda: warehouse_db.scalar(query), deadline_seconds=30))
+        waited.append(poll(lambda: warehouse_db.scalar(query), deadline_seconds=60))
         proxy.release()
 
     watcher = Thread(target=release_when_somebody_waits)

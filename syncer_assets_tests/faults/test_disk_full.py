@@ -58,7 +58,7 @@ def test_a_file_that_may_not_grow_is_told_and_the_next_run_goes_on(
     noisy: Job, source_db: Database, warehouse_db: Database, tmp_path: Path
 ) -> None:
     child = start_worker(noisy, tmp_path, "--largest-file", "100000")
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
     assert child.returncode == 1 and '"error": "object_store"' in output and "public.noise" in output, output
     with noisy.opened() as opened:
         _assert_nothing_half_done(lake_objects(opened.lake))

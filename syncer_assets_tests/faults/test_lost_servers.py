@@ -129,4 +129,4 @@ def _backends(database: Database) -> list[int]:
     query = (
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'syncer_assets%'"
     )
-    return poll(lambda: [row[0] for row in database.execute(query)], deadline_seconds=10)
+    return poll(lambda: [row[0] for row in database.execute(query)], deadline_seconds=60)

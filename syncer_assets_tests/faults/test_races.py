@@ -106,7 +106,7 @@ def test_a_load_that_was_stopped_before_commit_is_ended_by_the_server(
 ) -> None:
     """It holds the target's row until the server ends its idle transaction; then the other one takes the epoch."""
     job = job.only(ORDERS)
-    impatient = replace(job, warehouse_settings={"idle_in_transaction_session_timeout": "500ms"})
+    impatient = replace(job, warehouse_settings={"idle_in_transaction_session_timeout": "2s"})
     with job.opened() as opened:
         opened.run()
         write(source_db, 1)
@@ -205,7 +205,7 @@ def _wait_until_stopped(process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()
         return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
-    poll(stopped, deadline_seconds=30)
+    poll(stopped, deadline_seconds=60)
     struck()
 
 
@@ -222,5 +222,5 @@ def _go_on(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=200)
     return json.loads(output.splitlines()[-1])

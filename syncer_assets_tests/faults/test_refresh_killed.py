@@ -57,7 +57,7 @@ def test_a_refresh_that_was_killed_left_the_old_table_or_the_new_one(
     output, _ = child.communicate(timeout=100)
     assert child.returncode == -signal.SIGKILL, f"not killed at {step}: {output}"
     struck()
-    poll(lambda: not sessions(warehouse_db), deadline_seconds=30)
+    poll(lambda: not sessions(warehouse_db), deadline_seconds=60)
     found = loaded(warehouse_db)
     assert found in (old, new), f"neither the old table nor the new one: {sorted(found ^ new)}"
     assert step == "commit sent" or (found == new) is (step == "load committed")

@@ -81,7 +81,7 @@ def test_twenty_readers_and_an_old_snapshot_notice_nothing(warehouse_db: Databas
     assert seen["reads"] > READERS
     assert seen["counts"] > 1
     assert seen["wrong"] == []
-    assert seen["longest_seconds"] < 1.0
+    assert seen["longest_seconds"] < max(1.0, report.seconds / 5), "a second on a quiet machine, never for the load"
     assert warehouse_db.scalar("SELECT count(*) FROM shop.orders WHERE status = 'new'") == ROWS
 
 

@@ -28,7 +28,12 @@ LATE = replace(ORDERS, late_commit_lag=timedelta(seconds=LAG_SECONDS), settle_se
 INSERT = "INSERT INTO orders (status, updated_at) VALUES (%s, clock_timestamp())"
 LATE_ROW = "INSERT INTO orders (status, updated_at) SELECT 'late', max(updated_at) - interval '1 ms' FROM orders"
 """As by a transaction that was open for less than the lag."""
-APPLIED = "SELECT pg_last_wal_replay_lsn()::text, (pg_last_wal_receive_lsn() >= %s::pg_lsn)::int"
+APPLIED = """
+SELECT pg_last_wal_replay_lsn()::text, (pg_last_wal_receive_lsn() >= %(end)s::pg_lsn)::int,
+       pg_last_wal_replay_lsn() >= %(end)s::pg_lsn,
+       EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+               AND application_name LIKE 'syncer_assets%%' AND query LIKE '%%wide%%')
+"""
 
 
 @dataclass(frozen=True)
@@ -145,25 +150,32 @@ def test_a_conflict_with_recovery_ends_a_query_and_not_the_sync(
     spec = replace(spec_of(source), cursor=cursor, load="upsert" if cursor else "replace")
     strike = Strike("", lambda: None)
 
-    def conflict() -> None:
-        """Wait until the standby has received what its query does not allow, and does not get on with applying it."""
+    def removed() -> str:
         primary.execute("DELETE FROM gone; INSERT INTO gone VALUES (1)")
         primary.execute("VACUUM gone")
-        end, seen = primary.scalar("SELECT pg_current_wal_flush_lsn()::text"), Counter[object]()
+        return primary.scalar("SELECT pg_current_wal_flush_lsn()::text")
 
-        def is_stuck() -> bool:
-            applied, received = session.execute(APPLIED, [end]).fetchall()[0]
+    def conflict() -> None:
+        """Wait until the standby has received what its query does not allow, and has ended it or waits for its end."""
+        end, seen = removed(), Counter[object]()
+
+        def is_met() -> bool:
+            nonlocal end
+            applied, received, done, reads = session.execute(APPLIED, {"end": end}).fetchall()[0]
+            if done and reads:  # VACUUM left the row to somebody at the primary who may see it: autovacuum, for one
+                end = removed()
             seen[applied] += received
-            return seen[applied] > 20
+            return not reads if done else seen[applied] > 20
 
         with standby.connect() as session:
-            poll(is_stuck, 60)
+            poll(is_met, 60)
 
     disturb(source, conflict, times=2)
     with closing(source):
         assert_read_whole(source, open_lake(f"file://{lake_dir}"), strike, spec)
     lost = "source connection lost, reading on" if cursor else "source connection lost, starting anew"
-    assert [fields["code"] for fields in strike.told(lost)] == ["40001", "40001"]
+    codes = [fields["code"] for fields in strike.told(lost)]
+    assert set(codes) == {"40001"} and len(codes) >= 2, "the pair's autovacuum may be a third one"
 
 
 @contextmanager

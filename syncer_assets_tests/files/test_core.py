@@ -125,7 +125,7 @@ def test_a_load_that_commits_late_is_not_lost(files: Files) -> None:
         files.put("b.jsonl", [member(2)])
         other = threading.Thread(target=files.load)
         other.start()
-        poll(lambda: files.database.scalar(WAITING) or not other.is_alive(), 20)
+        poll(lambda: files.database.scalar(WAITING) or not other.is_alive(), 60)
         load(files)
         assert set(rows(files)) == {"1"}
         late.commit()

@@ -165,7 +165,7 @@ def test_a_killed_upload_leaves_no_object_after_the_next_run(
 ) -> None:
     parts = ["--small-parts"] if at == "before complete" else []
     child = start_worker(opened.job.only(ORDERS), tmp_path, "--at", at, "--nth", str(nth), *parts)
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
     assert child.returncode == -signal.SIGKILL, output
     if at == "before complete":
         assert not data_objects(opened.lake), "an upload that was not completed is no object"
@@ -182,7 +182,7 @@ def test_a_load_killed_while_it_reads_leaves_no_copy_on_disk(
     child = start_worker(
         opened.job.only(ORDERS), tmp_path, "--at", "before copy", "--nth", "2", environment={"TMPDIR": str(temporary)}
     )
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
     assert child.returncode == -signal.SIGKILL, output
     assert not list(temporary.iterdir())
     Opened(opened.job.only(ORDERS), opened.source, opened.lake, opened.warehouse).run()

@@ -89,7 +89,7 @@ def sync_at_once(folder: Path, count: int, rows: int) -> dict[str, float]:
 
 def sync(spec: TableSpec, source: Database, warehouse: Database, lake: Lake, together: threading.Barrier) -> None:
     """What a run of one table does, with connections of its own."""
-    together.wait(timeout=60)
+    together.wait(timeout=200)
     reader = PostgresSource("shop", source.dsn)
     try:
         extract(reader, lake, spec)

@@ -41,7 +41,7 @@ def test_it_ends_beside_a_thread_that_never_stops_inserting(rig: Rig) -> None:
     writer = threading.Thread(target=insert)
     writer.start()
     try:
-        poll(lambda: rig.database.scalar("SELECT count(*) > 50 FROM orders"), 20)
+        poll(lambda: rig.database.scalar("SELECT count(*) > 50 FROM orders"), 60)
         for _ in range(5):
             rig.sync(spec)
     finally:

@@ -155,7 +155,7 @@ def test_a_reader_that_is_killed_goes_on_behind_the_last_row(rig: Rig) -> None:
         " WHERE application_name = 'syncer_assets source' AND wait_event = 'PgSleep' AND datname = current_database()"
     )
     with ThreadPoolExecutor(1) as pool:
-        killed = pool.submit(lambda: poll(lambda: rig.database.execute(kill), 30))
+        killed = pool.submit(lambda: poll(lambda: rig.database.execute(kill), 60))
 
         def go_on(event: str, fields: dict[str, Any]) -> None:
             if event == "source connection lost, reading on":

@@ -38,7 +38,7 @@ def at_once(rig: Rig, spec: Any, number: int, on: Callable[[int, str], None]) ->
 
     with ThreadPoolExecutor(number) as pool:
         for future in [pool.submit(sync, which) for which in range(number)]:
-            future.result(timeout=60)
+            future.result(timeout=200)
     return events
 
 
@@ -52,7 +52,7 @@ def test_one_wins_and_the_others_read_afresh(rig: Rig, number: int) -> None:
     def meet(which: int, event: str) -> None:
         if event == "files written" and which not in met:
             met.add(which)
-            together.wait(timeout=30)
+            together.wait(timeout=120)
 
     events = at_once(rig, SPEC, number, meet)
     thrown = [fields["reason"] for event, fields in events if event == "attempt thrown away"]

@@ -477,8 +477,8 @@ def test_equal_tables_cost_one_scan_a_side(rig: Rig) -> None:
     before = settled()
     assert repaired(rig, HARD).equal
     after = (before[0] + 1, before[1] + 1)
-    assert poll(lambda: settled() if settled() == after else None, 10) == after
-    assert poll(settled, 1) == after, "and no more"
+    assert poll(lambda: settled() if settled() == after else None, 60) == after
+    assert poll(settled, 60) == after, "and no more"
 
 
 @pytest.mark.parametrize(
@@ -523,9 +523,9 @@ def test_a_second_warehouse_that_lags_behind_loads_rows_and_their_deletes_in_one
     try:
         report = load(rig.lake, warehouse, HARD, rig.target, backoff=QUICK)
         assert (report.manifests, report.rows_stale + report.rows_deduplicated) == (3, 3)
-        assert other.execute("SELECT id, status FROM shop.orders WHERE id IN (7, 8, 9)") == [
-            (8, "y"),
+        assert other.execute("SELECT id, status FROM shop.orders WHERE id IN (7, 8, 9) ORDER BY id") == [
             (7, "again"),
+            (8, "y"),
         ]
         assert other.scalar("SELECT count(*) FROM shop.orders") == 99
     finally:

@@ -39,12 +39,12 @@ class SnowflakeDouble:
 
     def start(self) -> "SnowflakeDouble":
         self._thread.start()
-        poll(lambda: self._server.started, deadline_seconds=30)
+        poll(lambda: self._server.started, deadline_seconds=60)
         return self
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self.account.folder.cleanup()
 
     def dsn(self, database: str = "ANALYTICS", schema: str = "PUBLIC", password: str = PASSWORD) -> str:

@@ -50,7 +50,7 @@ class Process:
         """Its thread ends now; whatever it does on the way out is not looked at."""
         self._is_over = True
         self._may_go_on.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
 
     def _until_it_rests(self) -> None:
         while self._thread.is_alive() and not self._waits.is_set():

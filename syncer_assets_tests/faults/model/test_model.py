@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -73,15 +74,20 @@ def test_a_defect_of_the_warehouse_is_found(defect: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("defect", DIRECTED)
-def test_a_defect_is_found_by_its_directed_test(defect: str) -> None:
+def test_a_defect_is_found_by_its_directed_test(defect: str, tmp_path: Path) -> None:
     _, node = DIRECTED[defect]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=450"]
     outcomes = {}
     for name in ("", defect):
         env = {**os.environ, "SYNCER_DEFECT": name}
         plugin = ["-p", "syncer_assets_tests.faults.model.defects"]
+        folder = f"--basetemp={tmp_path / (name or 'none')}"  # else it shuts the folder above to servers of other tests
         done = subprocess.run(
-            [*command, *plugin, f"syncer_assets_tests/{node}"], env=env, capture_output=True, text=True, timeout=500
+            [*command, *plugin, folder, f"syncer_assets_tests/{node}"],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=500,
         )
         outcomes[name] = done.returncode
     assert outcomes == {"": 0, defect: 1}, "green with the defect, or red without"

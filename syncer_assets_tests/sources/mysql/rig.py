@@ -58,7 +58,7 @@ class Ceilings:
 
     def becomes_proven(self, spec: TableSpec, capture: Capture) -> bool:
         """True once it is proven: the list of transactions is some 100 ms old."""
-        return poll(lambda: self.proven(spec, capture), 10)
+        return poll(lambda: self.proven(spec, capture), 60)
 
     def protection(self, spec: TableSpec) -> Protection:
         return self.source.protection(spec, self.source.describe(spec.table), self.resolved(spec).order)

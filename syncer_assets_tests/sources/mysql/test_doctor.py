@@ -61,4 +61,4 @@ def test_transactions_that_are_open_for_long_are_counted(maria_db: MariaDatabase
         session.cursor() as cursor,
         transaction(maria_db, "INSERT INTO t () VALUES ()"),
     ):
-        poll(lambda: cursor.execute(statement) and cursor.fetchall()[0][0] == 1, 5, every_seconds=0.2)
+        poll(lambda: cursor.execute(statement) and cursor.fetchall()[0][0] == 1, 60, every_seconds=0.2)

@@ -89,7 +89,7 @@ class Writer:
     def _end_prepared(self) -> None:
         committed = self.random.random() < 0.7
         word = "COMMIT" if committed else "ROLLBACK"
-        poll(lambda: self._try(f"XA {word} '{self._xid}'"), 5)
+        poll(lambda: self._try(f"XA {word} '{self._xid}'"), 60)
         self._ended(committed=committed)
 
     def _try(self, statement: str) -> bool:

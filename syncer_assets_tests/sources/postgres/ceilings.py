@@ -33,7 +33,7 @@ class Ceilings:
 
     def becomes_proven(self, spec: TableSpec, capture: Capture) -> bool:
         """True once it is proven: a session of the server's own that comes or goes just now may pin for a moment."""
-        return poll(lambda: self.proven(spec, capture), 5)
+        return poll(lambda: self.proven(spec, capture), 60)
 
     def judge(self, spec: TableSpec, capture: Capture) -> Capture:
         [judged] = self.source.judge(spec, self._resolved(spec).order, [capture])

@@ -62,14 +62,14 @@ class TlsProxy:
 
     def _serve(self, plain: socket.socket) -> None:
         self.accepted += 1
-        asked = plain.recv(8)[4:]
-        if asked != b"\x04\xd2\x16\x2f":  # SSLRequest: a client that wants no TLS is sent away
-            plain.close()
-            return
-        plain.sendall(b"S")
         try:
+            if plain.recv(8)[4:] != b"\x04\xd2\x16\x2f":  # SSLRequest: a client that wants no TLS is sent away
+                plain.close()
+                return
+            plain.sendall(b"S")
             client = self._context.wrap_socket(plain, server_side=True)
-        except OSError:  # the client did not believe the certificate
+        except OSError:  # the client is gone, or did not believe the certificate
+            plain.close()
             return
         with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(str(self._server))
@@ -146,5 +146,5 @@ def test_a_certificate_that_is_not_the_servers_is_refused_at_the_first_attempt(
     error = failed.value
     assert not error.retryable and "sslrootcert=FILE" in str(error.fix) and "certificate" in str(error)
     assert SECRET not in str(error) and quote(SECRET, safe="") not in str(error)
-    assert time.monotonic() - began < 20, "5 s on a quiet machine"
+    assert time.monotonic() - began < 60, "5 s on a quiet machine"
     assert (proxy.accepted, proxy.sent) == (1, 0)

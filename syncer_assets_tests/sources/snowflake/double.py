@@ -53,7 +53,7 @@ class ReadingDouble:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        poll(double._answers, deadline_seconds=60, every_seconds=0.1)
+        poll(double._answers, deadline_seconds=120, every_seconds=0.1)
         return double
 
     def stop(self) -> None:
@@ -93,7 +93,7 @@ class ReadingDouble:
         if self.process.poll() is not None:
             raise RuntimeError(f"the double ended with {self.process.returncode}")
         try:
-            return httpx.get(self._url("/double/sessions"), timeout=5).status_code == 200
+            return httpx.get(self._url("/double/sessions"), timeout=20).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -15,7 +15,7 @@ from syncer_assets.sync.retry import Backoff
 from syncer_assets_tests.misbehaving_api import MisbehavingApi
 
 QUICK = Backoff(base_seconds=0.01, cap_seconds=0.05, budget_seconds=1.0)
-FAST = ApiLimits(requests_per_second=5_000, timeout_seconds=5)
+FAST = ApiLimits(requests_per_second=5_000, timeout_seconds=30)
 PAGED = Endpoint(
     "orders",
     "/orders",
@@ -47,14 +47,13 @@ class Rig:
     def read(self, server: MisbehavingApi, partition: str = "all", **more: Any) -> ApiReport:
         return extract_pages(
             self.lake,
-            self.api,
+            replace(self.api, backoff=self.backoff),
             self.endpoint,
             partition,
             base_url=server.url,
             secrets=self.secrets,
             run_id="run",
             emit=lambda event, **fields: self.events.append((event, fields)),
-            backoff=self.backoff,
             **more,
         )
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from syncer_assets.model.errors import ConfigError, SyncError
 from syncer_assets.sources.rest.errors import wait_seconds
 from syncer_assets.sync.retry import Backoff
 from syncer_assets_tests.misbehaving_api import Answer, Asked, MisbehavingApi, Reply, orders, paged
+from syncer_assets_tests.servers import free_ports
 from syncer_assets_tests.sync.api.rig import FAST, PAGED, Rig
 
 GOOD = paged(orders(25))
@@ -128,6 +131,15 @@ def test_the_server_says_when_to_come_again(tmp_path: Path) -> None:
     assert rig.ids() == list(range(1, 26))
 
 
+def test_limits_shorten_the_wait_of_one_page(tmp_path: Path) -> None:
+    """`limits.budget_seconds` counts before the `failover` of the API."""
+    rig = Rig(tmp_path, backoff=Backoff(0.001, 0.01, 600.0)).with_limits(budget_seconds=0.05)
+    with MisbehavingApi(lambda asked: Reply(b"", 503)) as server:
+        with pytest.raises(SyncError, match="503"):
+            rig.read(server)
+        assert len(server.asked) > 1
+
+
 def test_a_wait_beyond_the_budget_is_told_and_not_waited_for(tmp_path: Path) -> None:
     started = time.monotonic()
     with MisbehavingApi(lambda asked: Reply(b"", 429, {"Retry-After": "3600"})) as server:
@@ -135,7 +147,7 @@ def test_a_wait_beyond_the_budget_is_told_and_not_waited_for(tmp_path: Path) -> 
             Rig(tmp_path).read(server)
         assert len(server.asked) == 1
     assert "limits.budget_seconds" in str(raised.value) and raised.value.retryable
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("skew", [timedelta(), timedelta(hours=3), timedelta(hours=-3)])
@@ -158,7 +170,7 @@ def test_a_page_that_drips_is_ended_though_each_byte_comes_in_time(tmp_path: Pat
     told = r"not answered whole within 0\.3 s"
     with MisbehavingApi(lambda asked: dripping) as server, pytest.raises(SyncError, match=told):
         rig.read(server)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60, "the page would drip for 100 s"
 
 
 def test_a_server_that_says_nothing_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
@@ -169,11 +181,11 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_said(tmp_path: 
 
 
 def test_nobody_there_is_told_without_the_address(tmp_path: Path) -> None:
-    with MisbehavingApi(GOOD) as server:
-        pass
+    port = free_ports(1)[0]
+    nobody: Any = SimpleNamespace(url=f"http://127.0.0.1:{port}")
     with pytest.raises(SyncError, match=r"GET /orders was not answered \(ConnectError\)") as raised:
-        Rig(tmp_path).read(server)
-    assert str(server.port) not in str(raised.value)
+        Rig(tmp_path).read(nobody)
+    assert str(port) not in str(raised.value)
 
 
 @pytest.mark.parametrize("packed", [False, True])

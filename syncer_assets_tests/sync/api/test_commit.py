@@ -355,7 +355,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path), server.url], env={**os.environ, "PYTHONPATH": checkout}
         )
-        poll(reached.is_set, 30)
+        poll(reached.is_set, 60)
         process.send_signal(signal.SIGKILL)
         process.wait()
         never.set()

@@ -67,7 +67,7 @@ def test_every_record_comes_once_and_in_order(endpoint: Endpoint, answer, concur
 
 def test_pages_with_numbers_are_asked_for_several_at_a_time(tmp_path: Path) -> None:
     """Pages 2 to 5 are only answered when all four were asked for."""
-    together, answer = threading.Barrier(4, timeout=10), paged(orders(50))
+    together, answer = threading.Barrier(4, timeout=60), paged(orders(50))
 
     def slow(asked: Asked) -> Reply:
         if 2 <= asked.int("page", 1) <= 5:

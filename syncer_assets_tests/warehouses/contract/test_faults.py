@@ -49,7 +49,7 @@ def state_in_the_end(loads: Loads) -> tuple[list, list, list]:
                 raise
         return bool(found)
 
-    poll(asked, deadline_seconds=30)
+    poll(asked, deadline_seconds=60)
     return found[0]
 
 
@@ -198,4 +198,4 @@ def again_register(loads: Loads) -> None:
             return False
         return True
 
-    poll(registered, deadline_seconds=30)
+    poll(registered, deadline_seconds=60)

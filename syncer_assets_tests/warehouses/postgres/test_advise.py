@@ -64,7 +64,7 @@ def test_a_large_table_wants_a_scale_factor_of_its_own(ask: Asked, warehouse_db:
     warehouse_db.execute("UPDATE pg_class SET reltuples = 5e7 WHERE oid = 'shop.orders'::regclass")
     assert "autovacuum_vacuum_scale_factor" not in red(ask()), "nobody changes its rows: nothing dies"
     warehouse_db.execute("UPDATE shop.orders SET status = 'changed'")
-    poll(lambda: "autovacuum_vacuum_scale_factor" in red(ask()), deadline_seconds=10)
+    poll(lambda: "autovacuum_vacuum_scale_factor" in red(ask()), deadline_seconds=60)
     finding = ask()["autovacuum_vacuum_scale_factor"]
     assert "10,000,050 dead ones" in finding.description
     declared = yaml.safe_load(finding.fix)["storage"]
@@ -89,7 +89,7 @@ def test_queries_that_spill_are_told_of_work_mem(
     with warehouse_db.connect() as connection:
         connection.execute("SET max_parallel_workers_per_gather = 0")
         connection.execute("SELECT count(*) FROM (SELECT i FROM generate_series(1, 900000) i ORDER BY i DESC) s")
-    poll(lambda: "work_mem" in red(ask()), deadline_seconds=10)
+    poll(lambda: "work_mem" in red(ask()), deadline_seconds=60)
     take(warehouse_db, ask()["work_mem"].fix)
 
 

@@ -157,7 +157,7 @@ def test_no_session_and_no_staging_table_is_left(orders: Loads, warehouse_db: Da
     orders.load([(1, "b")])
     orders.warehouse.close()
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'syncer_assets' AND datname = %s"
-    poll(lambda: warehouse_db.scalar(sessions, [warehouse_db.name]) == 0, 5)
+    poll(lambda: warehouse_db.scalar(sessions, [warehouse_db.name]) == 0, 60)
     assert warehouse_db.scalar("SELECT count(*) FROM pg_class WHERE relname LIKE '\\_syncer%%'") == 0
 
 

@@ -40,7 +40,7 @@ def test_a_long_merge_of_one_table_does_not_stall_another_ones_register(
         third.register(Target("w", "crm", "people"), GENERATION)  # a schema is to be made, too
         assert not held.done(), "the merge of its own table was not waited for"
         merging.rollback()
-        held.result(timeout=60)
+        held.result(timeout=200)
     for warehouse in (first, second, third):
         warehouse.close()
     names = warehouse_db.execute("SELECT target_name FROM _syncer.targets ORDER BY 1")

@@ -146,7 +146,7 @@ def test_a_killed_rebuild_is_cleaned_up_by_the_next_run(warehouse: PostgresWareh
     with ThreadPoolExecutor(1) as pool, bloated.connect(autocommit=False) as reader:
         read(reader, "REPEATABLE READ")
         running = pool.submit(repair, warehouse, replace(QUICK, lock_timeout_seconds=60))
-        ((pid,),) = poll(lambda: bloated.execute(working), 30)
+        ((pid,),) = poll(lambda: bloated.execute(working), 60)
         bloated.execute(f"SELECT pg_terminate_backend({pid})")
         with pytest.raises(DbError) as raised:
             running.result()
@@ -201,7 +201,7 @@ def test_an_old_transaction_is_not_waited_for(warehouse: PostgresWarehouse, bloa
             lambda: bloated.scalar(
                 "SELECT bool_or(now() - xact_start > '1 s') FROM pg_stat_activity WHERE datname = current_database()"
             ),
-            20,
+            60,
         )
         report = repair(warehouse, replace(QUICK, longest_transaction_seconds=1))
     assert len(report.skipped) == 3 and all("a transaction has been open for" in text for text in report.skipped)

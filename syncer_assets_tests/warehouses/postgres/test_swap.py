@@ -11,12 +11,16 @@ import pytest
 
 from syncer_assets.model.errors import DbError, LostRace, RefusedByGuard
 from syncer_assets.model.table import RefreshSettings
-from syncer_assets.warehouses.postgres import load, refresh, swap
+from syncer_assets.warehouses.postgres import PostgresWarehouse, load, refresh, swap
+from syncer_assets_tests.privileges import loader
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.warehouses.postgres.plans import Extraction, Loads, whole_table
 
 SWAP = RefreshSettings("swap")
 LEFT = "SELECT count(*) FROM pg_class WHERE relname LIKE '\\_syncer\\_new%' OR relname LIKE '\\_syncer\\_old%'"
+
+LONGEST_SECONDS = 10.0
+"""A count that waits for a swap: half a second and the machine's other work; without that limit, it would be 30."""
 
 FURNISHED = """
 CREATE INDEX "by ""status"" USING x" ON shop.orders (status) WHERE amount > 1;
@@ -56,6 +60,13 @@ CREATE FUNCTION shop.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN
 CREATE TRIGGER told AFTER DELETE ON shop.orders FOR EACH STATEMENT EXECUTE FUNCTION shop.nothing();
 ALTER TABLE shop.orders ENABLE ALWAYS TRIGGER told;
 COMMENT ON TRIGGER told ON shop.orders IS 'trigger';
+"""
+
+TRIGGER = """
+CREATE FUNCTION shop.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER told AFTER DELETE ON shop.orders FOR EACH STATEMENT EXECUTE FUNCTION shop.nothing();
+ALTER TABLE shop.orders ENABLE ALWAYS TRIGGER told;
+REVOKE TRIGGER ON shop.orders FROM CURRENT_USER;
 """
 
 
@@ -99,6 +110,20 @@ def test_everything_that_the_catalogue_says_is_as_before(
     assert warehouse_db.scalar(LEFT) == 0
     again = orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(3), mode="replace")
     assert (again.how, again.rows_updated) == ("diff", 20), "the ledger knows the new table"
+
+
+def test_an_owner_that_revoked_a_privilege_from_itself_is_no_obstacle(warehouse_db: Database) -> None:
+    """A superuser would not notice: what needs the privilege comes before the grants."""
+    warehouse = PostgresWarehouse("w", loader(warehouse_db))
+    orders = Loads(warehouse)
+    orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
+    with psycopg.connect(warehouse_db.dsn_as(f"syncer_loader_{warehouse_db.name}"), autocommit=True) as owner:
+        owner.execute(TRIGGER)
+    before = catalogue(warehouse_db)
+    report = orders.load([(n, "b") for n in range(20)], delete_missing=whole_table(2), mode="replace", refresh=SWAP)
+    warehouse.close()
+    assert (report.how, report.rows_updated) == ("swap", 20), report.refresh_reason
+    assert catalogue(warehouse_db) == before
 
 
 def test_counts_deletes_and_duplicates_are_those_of_a_diff(orders: Loads, warehouse_db: Database) -> None:
@@ -171,7 +196,9 @@ def test_a_difference_that_nobody_foresaw_keeps_the_old_table(
     orders.load([(n, "a") for n in range(20)], delete_missing=whole_table(1))
     warehouse_db.execute("GRANT SELECT ON shop.orders TO PUBLIC")
     old, before = oid(warehouse_db), catalogue(warehouse_db)
-    monkeypatch.setattr(swap, "CARRY_SQL", swap.CARRY_SQL.replace(b"SELECT 5, format('GRANT", b"SELECT 5, format('--"))
+    without = swap.CARRY_SQL.replace(b"SELECT 10, format('GRANT", b"SELECT 10, format('--")
+    assert without != swap.CARRY_SQL
+    monkeypatch.setattr(swap, "CARRY_SQL", without)
     report = orders.load([(n, "b") for n in range(20)], delete_missing=whole_table(2), mode="replace", refresh=SWAP)
     assert report.how == "diff"
     assert "no swap: grant " in report.refresh_reason
@@ -195,7 +222,7 @@ def test_a_long_reader_is_not_queued_behind_and_its_table_stays(
     assert report.how == "diff"
     assert report.refresh_reason.startswith("refresh: swap, but no swap: a transaction that began before is still open")
     assert (oid(warehouse_db), warehouse_db.scalar(LEFT)) == (old, 0)
-    assert waits and max(waits) < 1.0
+    assert waits and max(waits) < LONGEST_SECONDS
 
 
 def test_no_snapshot_sees_an_empty_table(
@@ -235,7 +262,7 @@ def test_a_reader_that_comes_later_is_waited_for_without_a_queue(
         new = [(n, "b") for n in range(20)]
         report = orders.load(new, delete_missing=rule, mode="replace", refresh=SWAP, emit=on)
     assert (report.how, len(tried)) == ("swap", 2)
-    assert max(waits) < 1.0
+    assert max(waits) < LONGEST_SECONDS
 
 
 def test_a_killed_build_is_cleared_away_by_the_next_load(

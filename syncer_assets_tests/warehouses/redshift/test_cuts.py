@@ -28,7 +28,7 @@ class Round:
     def run(self, plan: LoadPlan) -> None:
         uncut, self.double.cut_at = self.double.cut_at, self._cut_at
         plan = replace(plan, emit=self._hear)
-        poll(lambda: self._loaded(plan), deadline_seconds=30)
+        poll(lambda: self._loaded(plan), deadline_seconds=60)
         self.double.cut_at = uncut
 
     def _cut_at(self, statement: str) -> Cut | None:

@@ -25,7 +25,7 @@ def worn(orders: Loads, double: RedshiftDouble) -> Loads:
     orders.load([(n, "a" * 100) for n in range(2000)])
     orders.load_all([Extraction([], mode="repair", deleted=[(n, 9) for n in range(1000)])], hard_deletes=True)
     double.database.execute("SELECT pg_stat_force_next_flush()")
-    poll(lambda: orders.warehouse.bloat(orders.target, BloatLimits()).dead_tuples >= 1000, deadline_seconds=10)
+    poll(lambda: orders.warehouse.bloat(orders.target, BloatLimits()).dead_tuples >= 1000, deadline_seconds=60)
     return orders
 
 

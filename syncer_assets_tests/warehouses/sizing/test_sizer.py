@@ -162,7 +162,7 @@ def killed(dsn: str, compute: VirtualWarehouse) -> Iterator[Any]:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         assert compute.size == "Large"
         process.send_signal(signal_number)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
     yield kill
     for process in started:
@@ -187,7 +187,7 @@ def test_after_a_kill_the_next_load_restores_the_size(dsn: str, killed: Any, com
             pass
         return compute.size == "X-Small"
 
-    poll(restored, deadline_seconds=20)
+    poll(restored, deadline_seconds=60)
 
 
 def test_a_holder_that_is_alive_is_not_counted_out(
