@@ -2,7 +2,7 @@
 
 dagster-celery's own launcher leaves a run whose worker was killed, or whose machine is lost, as started for ever: it
 asks the result store alone, where "started" is the last thing that a dead worker wrote. And a run that is terminated
-is neither reported as cancelled nor told from a failed one, which the retries of runs would start again.
+gets a SIGTERM, which Dagster takes for a reason to retry the step: it works on, and is not reported as cancelled.
 """
 
 import time
@@ -55,7 +55,7 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         if run is None or run.is_finished or TASK_ID_TAG not in run.tags:
             return False
         self._instance.report_run_canceling(run)
-        super().terminate(run_id)
+        self.celery.AsyncResult(run.tags[TASK_ID_TAG]).revoke(terminate=True, signal="SIGKILL")
         self._instance.report_run_canceled(run)
         return True
 
@@ -72,13 +72,13 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         return info.get("hostname") if isinstance(info, dict) else None
 
     def _has(self, worker: str, task_id: str) -> bool:
-        """Whether the worker has the task. One that was silent is left alone for a while: each try takes seconds."""
-        if time.monotonic() - _silent.get(worker, float("-inf")) < SILENT_FOR_SECONDS:
-            return False
-        for _ in range(ASKED_TIMES):
+        """Whether the worker has the task. One that was silent lately is asked once: each try takes seconds."""
+        lately = time.monotonic() - _silent.get(worker, float("-inf")) < SILENT_FOR_SECONDS
+        for _ in range(1 if lately else ASKED_TIMES):
             asked = self.celery.control.inspect(destination=[worker], timeout=ANSWER_SECONDS, limit=1)
             answer = asked.query_task(task_id)
             if answer is not None:
+                _silent.pop(worker, None)
                 return task_id in answer.get(worker, {})
         _silent[worker] = time.monotonic()
         return False

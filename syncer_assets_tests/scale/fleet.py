@@ -16,6 +16,7 @@ import psycopg
 import yaml
 
 from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets_tests.benchmarks.latency import delayed
 from syncer_assets_tests.components.deployments import write_defs
 from syncer_assets_tests.deploy.production import DEPLOY
 from syncer_assets_tests.scale.redis import RedisServer
@@ -24,7 +25,7 @@ from syncer_assets_tests.servers import free_ports, poll
 CHECKOUT = DEPLOY.parent
 START_SECONDS = 180
 DAGSTER_USER, DAGSTER_PASSWORD = "dagster", "kept-in-the-environment"
-PARTITION_IDS = 1_000
+PARTITION_IDS, SKU_BYTES = 1_000, 80
 INSTANCE = """
 import dagster, sys
 instance = dagster.DagsterInstance.get()
@@ -36,18 +37,28 @@ instance.event_log_storage.set_concurrency_slots("sync__shop__wide", int(sys.arg
 class Fleet:
     """Workers as deploy/systemd starts them, on deploy/celery/dagster.yaml with quicker polls and logs on this disk.
 
-    The table `wide` has `partitions` partitions of a thousand rows each, `at_once` of which may be read at a time, and
-    there are `tables` small ones. The sensor asks for all of them as soon as the daemon is there.
+    The table `wide` has `partitions` partitions of `ids` rows each, `at_once` of which may be read at a time, and there
+    are `tables` small ones. The sensor asks for all of them as soon as the daemon is there. The source is `far` where a
+    round trip in milliseconds, and the MB that a connection gets in a second, are given.
     """
 
-    def __init__(self, folder: Path, partitions: int, tables: int, at_once: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        partitions: int,
+        tables: int,
+        at_once: int,
+        ids: int = PARTITION_IDS,
+        far: tuple[float, float] | None = None,
+    ) -> None:
         self.folder, self.home = folder, folder / "home"
         self.home.mkdir(parents=True)
         self.runs = partitions + tables
-        self._tables, self._partitions, self._at_once = tables, partitions, at_once
+        self._tables, self._partitions, self._at_once, self._ids, self._far = tables, partitions, at_once, ids, far
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stack = contextlib.ExitStack()
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._killed: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Fleet":
         with self._stack as stack:
@@ -60,6 +71,7 @@ class Fleet:
             self.postgres = stack.enter_context(EmbeddedPostgres(folder, durable=False, settings=settings))
             stack.callback(self._stop_processes)
             self._make_databases()
+            self.shop = self._shop(stack)
             self._write_home()
             self._stack = stack.pop_all()
         return self
@@ -68,11 +80,14 @@ class Fleet:
         self._stack.close()
 
     def start_workers(self, count: int) -> None:
-        """So many more, each able to take a run."""
-        first = len(self.workers) + 1
-        for number in range(first, first + count):
-            self.workers.append(self._start(f"worker{number}", *worker_command(number)))
-        poll(lambda: len(self._answering()) >= len(self._living()), START_SECONDS, every_seconds=0.3)
+        """So many, each able to take a run."""
+        for number in range(1, count + 1):
+            self.start_worker(number)
+        poll(lambda: len(self._answering()) >= count, START_SECONDS, every_seconds=0.3)
+
+    def start_worker(self, number: int) -> None:
+        """One, by its number; it need not answer yet."""
+        self.workers[number] = self._start(f"worker{number}", *worker_command(number))
 
     def start_daemon(self) -> None:
         """From now on the sensor asks for what there is to read."""
@@ -80,14 +95,32 @@ class Fleet:
 
     def kill_worker(self, number: int) -> None:
         """SIGKILL to the worker alone, as the kernel or a lost machine does it: its run has to end with it."""
-        self.workers[number - 1].kill()
-        self.workers[number - 1].wait()
+        worker = self.workers.pop(number)
+        worker.kill()
+        worker.wait()
+        self._killed.append(worker)
+
+    def answers(self, number: int) -> bool:
+        """Whether a worker of that number says something."""
+        return any(name.startswith(f"worker{number}@") for name in self._answering())
+
+    def terminate(self, run_id: str) -> None:
+        """What the UI sends to end a run. Raises AssertionError where Dagster does not."""
+        asks = f'mutation {{ terminateRun(runId: "{run_id}") {{ __typename }} }}'
+        (self.home / "nothing.yaml").write_text("load_from: []")
+        program = [
+            str(Path(sys.executable).with_name("dagster-graphql")),
+            "--workspace",
+            str(self.home / "nothing.yaml"),
+        ]
+        done = subprocess.run([*program, "--text", asks], env=self.env, capture_output=True, timeout=START_SECONDS)
+        assert b"TerminateRunSuccess" in done.stdout, done.stdout + done.stderr
 
     def wait_for(self, what: Callable[[], object], deadline_seconds: float) -> None:
         """Poll; the processes have to live meanwhile. Raises AssertionError with the ends of their logs."""
 
         def living() -> object:
-            dead = [process.args for process in self._processes if process not in self.workers and process.poll()]
+            dead = [process.args for process in self._processes if process not in self._killed and process.poll()]
             assert not dead, f"ended: {dead}\n{self.logs()}"
             return what()
 
@@ -154,17 +187,33 @@ class Fleet:
 
     def _make_databases(self) -> None:
         with psycopg.connect(self.postgres.dsn(), autocommit=True) as connection:
+            connection.execute(f"ALTER ROLE postgres PASSWORD '{DAGSTER_PASSWORD}'")  # by TCP it needs one
             connection.execute(f"CREATE ROLE {DAGSTER_USER} LOGIN PASSWORD '{DAGSTER_PASSWORD}'")
             connection.execute(f"CREATE DATABASE dagster OWNER {DAGSTER_USER}")
         for name in ("shop", "analytics"):
             self.postgres.create_database(name)
         with psycopg.connect(self.postgres.dsn("shop"), autocommit=True) as shop:
             for name, rows in [
-                ("wide", self._partitions * PARTITION_IDS - 1),
+                ("wide", self._partitions * self._ids - 1),
                 *((name, 500) for name in self._small()),
             ]:
                 shop.execute(f"CREATE TABLE {name} (id bigserial PRIMARY KEY, sku text)".encode())
-                shop.execute(f"INSERT INTO {name} (sku) SELECT 'SKU-' || i FROM generate_series(1, {rows}) i".encode())
+                shop.execute(
+                    f"INSERT INTO {name} (sku) SELECT rpad('SKU-' || i, {SKU_BYTES}, '.') FROM"
+                    f" generate_series(1, {rows}) i".encode()
+                )
+
+    def _shop(self, stack: contextlib.ExitStack) -> str:
+        """How the engine reaches the source."""
+        if self._far is None:
+            return self.postgres.dsn("shop")
+        port = stack.enter_context(delayed(self._port(), *self._far))
+        return f"postgresql://postgres:{DAGSTER_PASSWORD}@127.0.0.1:{port}/shop"
+
+    def _port(self) -> int:
+        port = re.search(r"port=(\d+)", self.postgres.dsn())
+        assert port is not None
+        return int(port[1])
 
     def _small(self) -> list[str]:
         return [f"small_{number}" for number in range(self._tables)]
@@ -178,25 +227,21 @@ class Fleet:
         (self.home / "workspace.yaml").write_text(
             "load_from:\n  - python_module: {module_name: syncer_assets.definitions, location_name: syncer_assets}\n"
         )
-        tables = [
-            f"- {{table: public.wide, cursor: id, settle_seconds: 0, partitions: {{by: id, size: {PARTITION_IDS}}}}}"
-        ]
+        tables = [f"- {{table: public.wide, cursor: id, settle_seconds: 0, partitions: {{by: id, size: {self._ids}}}}}"]
         tables += [f"- {{table: public.{name}, cursor: id, settle_seconds: 0}}" for name in self._small()]
         defs = write_defs(self.folder / "defs", "\n".join(tables))
-        port = re.search(r"port=(\d+)", self.postgres.dsn())
-        assert port is not None
         self.env = {
             **os.environ,
             "DAGSTER_HOME": str(self.home),
             "SYNCER_DEFS": str(defs),
             "SYNCER_BROKER_URL": self.redis.url,
             "DAGSTER_PG_HOST": "127.0.0.1",
-            "DAGSTER_PG_PORT": port[1],
+            "DAGSTER_PG_PORT": str(self._port()),
             "DAGSTER_PG_USER": DAGSTER_USER,
             "DAGSTER_PG_PASSWORD": DAGSTER_PASSWORD,
             "DAGSTER_PG_DB": "dagster",
             "TEST_LAKE": f"file://{self.folder / 'lake'}",
-            "TEST_SHOP_DSN": self.postgres.dsn("shop"),
+            "TEST_SHOP_DSN": self.shop,
             "TEST_ANALYTICS_DSN": self.postgres.dsn("analytics"),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(CHECKOUT),
@@ -218,9 +263,6 @@ class Fleet:
             )
         self._processes.append(process)
         return process
-
-    def _living(self) -> list[subprocess.Popen[bytes]]:
-        return [worker for worker in self.workers if worker.poll() is None]
 
     def _answering(self) -> Mapping[str, list[Any]]:
         """The workers that answer, and what they are doing."""
