@@ -55,19 +55,30 @@ def sync_all(
 def _in_a_thread(
     deployment: Deployment, works: Sequence[Work], options: RunOptions, tell: TellOf
 ) -> Iterator[TableOutcome]:
-    outcomes: queue.SimpleQueue[TableOutcome] = queue.SimpleQueue()
-    thread = threading.Thread(
-        target=_execute_all, args=(deployment, works, options, tell, outcomes.put), name="syncer-run", daemon=True
-    )
+    outcomes: queue.SimpleQueue[TableOutcome | BaseException | None] = queue.SimpleQueue()
+
+    def execute_all() -> None:
+        try:
+            _execute_all(deployment, works, options, tell, outcomes.put)
+        except BaseException as error:  # noqa: BLE001  # handed to the main thread
+            outcomes.put(error)
+        else:
+            outcomes.put(None)
+
+    thread = threading.Thread(target=execute_all, name="syncer-run", daemon=True)
     thread.start()
-    for _ in works:
-        while True:
-            with suppress(queue.Empty):
-                yield outcomes.get(timeout=HEARING_SECONDS)
-                break
-            if not thread.is_alive():
-                return
+    while (outcome := _next(outcomes)) is not None:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
     thread.join()
+
+
+def _next(outcomes: "queue.SimpleQueue[TableOutcome | BaseException | None]") -> TableOutcome | BaseException | None:
+    """What the thread puts next, whose last word is None or what ended it: a silent end would look like success."""
+    while True:
+        with suppress(queue.Empty):
+            return outcomes.get(timeout=HEARING_SECONDS)
 
 
 def _execute_all(
