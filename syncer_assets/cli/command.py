@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote
 
 from ..model.errors import ConfigError, SyncError
+from ..resources.environment import is_there
 from . import completers
 
 if TYPE_CHECKING:
@@ -34,11 +34,19 @@ class UsageError(ConfigError):
     kind = "usage"
 
 
+class Interrupted(KeyboardInterrupt):
+    """A command was interrupted after it had done something: `body` goes into the JSON object."""
+
+    def __init__(self, body: Mapping[str, object]) -> None:
+        super().__init__()
+        self.body = body
+
+
 class Parser(argparse.ArgumentParser):
     """Wrong usage is an error as any other: one line on stderr, and JSON where that was asked for."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(" ".join(message.split()), fix=f"`{self.prog} --help` shows what it takes")
+        raise UsageError(" ".join(message.split()).replace(" :", ":"), fix=f"`{self.prog} --help` shows what it takes")
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def subcommand(
         action="extend",
         default=[],
         metavar="TABLE",
-        help="only these: orders, public.orders",
+        help="only these: orders, public.orders, 'sales.*'",
     )
     completers.completed_by(select, completers.tables)
     shared.add_argument("--json", action="store_true", help="end with one JSON object, alone on stdout")
@@ -109,11 +117,6 @@ def deployment_of(arguments: argparse.Namespace) -> "tuple[Deployment, tuple[Syn
 def existing_lake(deployment: "Deployment") -> "Lake | None":
     """The lake, or None where it is a folder that is not there yet: looking must not make it."""
     return deployment.lake.open() if is_there(deployment.lake.url) else None
-
-
-def is_there(url: str) -> bool:
-    """False for a folder that is not there; a bucket is there until it is asked."""
-    return not url.startswith("file://") or Path(unquote(url.removeprefix("file://"))).expanduser().is_dir()
 
 
 def table_title(table: "SyncedTable") -> str:

@@ -53,6 +53,10 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     home = os.environ.get("DAGSTER_HOME")
     if home and not os.path.isdir(home):
         raise ConfigError(f"DAGSTER_HOME={home} is no folder", fix="make it, or unset DAGSTER_HOME")
+    if home and not os.path.isabs(home):
+        raise ConfigError(
+            f"DAGSTER_HOME={home} is no absolute path", fix=f"export DAGSTER_HOME={os.path.abspath(home)}"
+        )
     with dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral() as instance:
         yield instance
 

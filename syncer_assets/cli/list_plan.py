@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from .list_status import existing_files
 from .screen import Column, Screen, shortened
 from .work import title_of
 
@@ -31,7 +30,7 @@ def show_list_plans(
     found: list[dict[str, object]] = []
     for each in lists:
         try:
-            planned = plan_list(existing_files(each), each.api.name, each.endpoint, partition)
+            planned = plan_list(each.existing_files(), each.api.name, each.endpoint, partition)
         except SyncError as error:
             screen.problem(str(error))
             found.append({"list": title_of(each), "error": str(error)})

@@ -6,13 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from .command import is_there
 from .work import title_of
 
 if TYPE_CHECKING:
     from ..assets.api import ApiList
     from ..sync.api.status import ListPartition
-    from ..sync.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,10 @@ def lists_of(sources: "Sequence[ApiList]") -> list[ListMarks]:
     return found
 
 
-def existing_files(source: "ApiList") -> "Lake | None":
-    """Where a list's files are; None where the folder is not there yet: looking must not make it."""
-    return source.files() if is_there(source.api.files_url) else None
-
-
 def _partitions(source: "ApiList") -> "list[ListPartition]":
     from ..sync.api.status import list_status
 
-    files = existing_files(source)
+    files = source.existing_files()
     return [] if files is None else list_status(files, source.api.name, source.endpoint)
 
 

@@ -1,10 +1,12 @@
 """Reads the command line, runs a command, and turns its outcome into output and an exit code."""
 
 import argparse
+import io
 import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +14,15 @@ from contextlib import contextmanager
 from .. import __version__
 from ..model.errors import SyncError
 from . import adopt, completion, demo, discover, doctor, plan, reconcile, report, run, status, watermarks
-from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Outcome, Parser, UsageError
+from .command import DONE, FAILED, INTERRUPTED, MISUSED, Help, Interrupted, Outcome, Parser, UsageError
 from .redact import redact
 from .screen import Screen
 
 COMMANDS = (demo, run, discover, plan, status, watermarks, report, doctor, reconcile, adopt, completion)
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ECHO_SECONDS = 1.0
+"""Signals so soon after one are its echo: `timeout` and terminals send theirs to the process and to its group."""
 
 EPILOG = """\
 first steps:
@@ -42,8 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `syncer` with these arguments; the exit code."""
     given = sys.argv[1:] if argv is None else list(argv)
     screen = Screen(as_json="--json" in given)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ticks and umlauts is no reason to fail
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what Dagster warns of is for those who write code with it
+    with interruptible():
+        return _end(given, screen)
+
+
+def _end(given: Sequence[str], screen: Screen) -> int:
+    """Run the command, tell how it ended, and return its exit code."""
     try:
         outcome = _run(given, screen)
     except UsageError as error:
@@ -52,9 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SyncError as error:
         screen.problem(str(error))
         outcome = Outcome.of_error(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)  # the rest takes no time, and is what a person waits for
         screen.problem("interrupted; what was committed stays, the next run goes on from there")
-        outcome = Outcome(False, {"error": {"kind": "interrupted"}}, code=INTERRUPTED)
+        done = error.body if isinstance(error, Interrupted) else {}
+        outcome = Outcome(False, {"error": {"kind": "interrupted"}, **done}, code=INTERRUPTED)
     except Exception as error:  # the last resort: a person gets one line, not a traceback
         if not {"-v", "--verbose"}.isdisjoint(given):
             raise
@@ -75,14 +90,21 @@ def _run(given: Sequence[str], screen: Screen) -> Outcome:
         root.print_help()
         return Outcome(False, code=MISUSED)
     arguments = root.parse_args(given)
-    with interruptible():
-        return arguments.run(arguments, screen)
+    return arguments.run(arguments, screen)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Ctrl-C, a lost terminal and `kill` all end a command in order: as KeyboardInterrupt, so that servers stop."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
+    last = -ECHO_SECONDS
+
+    def end(number: int, frame: object) -> None:
+        nonlocal last
+        if time.monotonic() - last > ECHO_SECONDS:
+            last = time.monotonic()
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
         yield
     finally:

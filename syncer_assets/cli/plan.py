@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
             with deployment.source(table.spec.source).open() as source:
                 planned = plan(source, lake, table.spec, arguments.partition)
         except SyncError as error:
-            screen.problem(str(error))
+            if not any(each.get("error") == str(error) for each in found):  # a connection fails for all of its tables
+                screen.problem(str(error))
             found.append({"table": table_title(table), "error": str(error)})
             continue
         _show(table, planned, screen, whole=arguments.verbose)

@@ -3,7 +3,6 @@
 import argparse
 import re
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from .command import Commands, Outcome, UsageError, existing_lake, subcommand
@@ -24,7 +23,8 @@ def add(commands: Commands) -> None:
         "report",
         "tell performance now, against before",
         "Tell for each table what was read and loaded, how fast, and what it took: rows, bytes, files, queries,\n"
-        "COPYs, seconds, memory, WAL, lag; in sum, by partition and by day; of files and of an API's lists likewise.\n"
+        "COPYs, seconds, memory, WAL, lag; in sum, by partition and by day; of files, of an API's lists and of keyed\n"
+        "updates likewise.\n"
         "Reads manifests and the warehouse's ledger, asks no source. Writes Markdown.",
         EPILOG,
     )
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
     """Report on what is selected. What does not answer fails the command, after the rest."""
     from ..assets.api import ApiList
     from ..assets.file_table import FileTable
+    from ..assets.keyed_update import KeyedUpdateAsset
     from ..assets.table import SyncedTable
-    from ..sync.report import ListFiles, markdown, page, read_baseline, report, with_files
-    from .list_status import existing_files
+    from ..sync.report import ListFiles, markdown, page, read_baseline, report, with_files, with_updates
     from .work import selected, title_of
 
     deployment, works = selected(arguments)
@@ -58,9 +58,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
         found,
         [work.spec for work in works if isinstance(work, FileTable)],
         lambda name: deployment.warehouse(name).open_files(),
-        [ListFiles(title_of(each), each.api.name, each.endpoint, partial(existing_files, each)) for each in lists],
+        [ListFiles(title_of(each), each.api.name, each.endpoint, each.existing_files) for each in lists],
         baseline=baseline,
     )
+    updates = [work.spec for work in works if isinstance(work, KeyedUpdateAsset)]
+    found = with_updates(found, updates, lambda name: deployment.warehouse(name).open())
     if arguments.html:
         _write(arguments.html, page(found))
     screen.text(markdown(found))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError
 from ..model.table import WORKERS_MOST
-from .command import Commands, Outcome, UsageError, positive, subcommand
+from .command import Commands, Interrupted, Outcome, UsageError, positive, subcommand
 from .outcomes import RunOutcome, TableOutcome
 from .screen import Column, Screen
 
@@ -70,17 +70,23 @@ def run(arguments: argparse.Namespace, screen: Screen) -> Outcome:
 def sync(
     deployment: "Deployment", works: "Sequence[Work]", options: "RunOptions", workers: int, screen: Screen
 ) -> RunOutcome:
-    """Sync these tables and lists, with a progress bar for each."""
+    """Sync these tables and lists, with a progress bar for each. What was done is told where it is interrupted."""
     from .pool import sync_all
     from .progress import ProgressBars
     from .work import stages, title_of
 
     started, outcomes = time.monotonic(), []
-    with ProgressBars(screen, [title_of(work) for work in works]) as bars:
-        for stage in stages(works):
-            for outcome in sync_all(deployment, stage, options, workers, bars.hear):
-                bars.end(outcome)
-                outcomes.append(outcome)
+    try:
+        with ProgressBars(screen, [title_of(work) for work in works]) as bars:
+            for stage in stages(works):
+                for outcome in sync_all(deployment, stage, options, workers, bars.hear):
+                    bars.end(outcome)
+                    outcomes.append(outcome)
+    except KeyboardInterrupt:
+        so_far = RunOutcome(outcomes, time.monotonic() - started)
+        if outcomes:
+            report(so_far, screen)
+        raise Interrupted(so_far.to_json()) from None
     order = [title_of(work) for work in works]
     outcomes.sort(key=lambda outcome: order.index(outcome.table))
     return RunOutcome(outcomes, time.monotonic() - started)
@@ -140,5 +146,7 @@ def _with_partitions(works: "Sequence[Work]", partition: str, *, named: bool) ->
     if errors and named:
         raise errors[0]
     if not fitting:
-        raise UsageError(f"no table has a partition {partition!r}", fix="`syncer watermarks` shows those there are")
+        fixes = list(dict.fromkeys(error.fix for error in errors if error.fix))
+        fix = fixes[0] if len(fixes) == 1 else "`syncer watermarks` shows those there are"
+        raise UsageError(f"no table has a partition {partition!r}", fix=fix)
     return tuple(fitting)

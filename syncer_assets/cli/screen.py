@@ -84,7 +84,8 @@ class Screen:
         """The JSON object, if it was asked for: the last line of stdout."""
         if self.as_json:
             sys.stderr.flush()
-            sys.stdout.write(json.dumps(result, default=_plain, ensure_ascii=False) + "\n")
+            unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+            sys.stdout.write(json.dumps(result, default=_plain, ensure_ascii=not unicode) + "\n")
             sys.stdout.flush()
 
 

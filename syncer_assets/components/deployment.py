@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .api_extract import api_lists
 from .connections import Connections
 from .file_load import file_tables
 from .keyed_update import keyed_updates
-from .loading import component_tree, defs_folder, load_tree
+from .loading import component_tree, defs_folder, explained, load_tree
 from .problems import did_you_mean
 from .table_sync import synced_tables
 
@@ -51,12 +52,14 @@ class Deployment:
         return self.connections.warehouse_resource(_known("warehouse", name, list(self.connections.warehouses)))
 
     def select(self, names: Sequence[str]) -> tuple[SyncedTable, ...]:
-        """The tables called `orders`, `public.orders` or `shop.orders`; all if no name is given. Raises ConfigError."""
+        """The tables called `orders`, `public.orders` or `shop.orders`, or that a pattern such as `sales.*` fits; all
+        if no name is given. Raises ConfigError."""
         if not names:
             return self.tables
         chosen: dict[dg.AssetKey, SyncedTable] = {}
         for name in names:
             found = [table for table in self.tables if name in _names(table)]
+            found = found or [table for table in self.tables if any(fnmatchcase(own, name) for own in _names(table))]
             if not found:
                 known = [table.spec.table for table in self.tables]
                 fix = did_you_mean(name, known, f"known are {', '.join(known)}")
@@ -106,7 +109,8 @@ def load_deployment(folder: Path | None = None) -> Deployment:
 def load_connections(folder: Path | None = None) -> Connections:
     """The connections alone, for a folder whose tables are still to be discovered. Raises ConfigError."""
     chosen = defs_folder(folder)
-    found = component_tree(chosen).get_all_components(Connections)
+    with explained(chosen):
+        found = component_tree(chosen).get_all_components(Connections)
     if not found:
         raise ConfigError(
             f"there is no syncer_assets.Connections in {chosen}", fix="add one, in a defs.yaml of its own"

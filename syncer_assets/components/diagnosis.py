@@ -17,10 +17,11 @@ from .file_rules import file_problems
 from .findings import YamlPath, problems_of
 from .keyed_rules import keyed_problems
 from .keyed_update import KeyedUpdate
-from .problems import FILE_NAMES, Placed, Problem, config_error, did_you_mean, shown
+from .problems import Placed, Problem, config_error
 from .rules import connection_problems, table_problems
 from .table_sync import TableSync
 from .yaml_lines import documents
+from .yaml_shape import document_problem, no_mapping, unreadable, yaml_files
 
 Component = ApiExtract | Connections | FileLoad | KeyedUpdate | TableSync
 COMPONENTS: dict[str, type[Component]] = {
@@ -37,15 +38,17 @@ def diagnose(folder: Path) -> ConfigError | None:
     """One error for all that is wrong with our components below `folder`; None if nothing is."""
     found: dict[tuple[Path, int], Component] = {}
     placed: list[Placed] = []
-    for file in sorted(path for name in FILE_NAMES for path in folder.rglob(name)):
+    for file in yaml_files(folder):
         try:
+            if (error := no_mapping(file)) is not None:
+                return error
             for number, document in documents(file):
                 component, problems = _parse(document)
                 placed += [Placed(file, number, problem) for problem in problems]
                 if component:
                     found[file, number] = component
-        except yaml.YAMLError as error:
-            return _no_yaml(file, error)
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
+            return unreadable(file, error)
     placed = placed or list(_rules_broken(found))
     return config_error(placed) if placed else None
 
@@ -70,25 +73,14 @@ def _rules_broken(found: Mapping[tuple[Path, int], Component]) -> Iterator[Place
         yield from (Placed(file, number, problem) for problem in problems)
 
 
-def _no_yaml(file: Path, error: yaml.YAMLError) -> ConfigError:
-    """Without the lines around the place, which YAML's own message quotes."""
-    mark = getattr(error, "problem_mark", None)
-    line = f":{mark.line + 1}" if mark else ""
-    return ConfigError(
-        f"{shown(file)}{line}: this is no YAML: {getattr(error, 'problem', 'it cannot be read')}",
-        fix="look at indentation, colons and quotes there",
-    )
-
-
 def _parse(document: Mapping[str, object]) -> tuple[Component | None, list[Problem]]:
     """The component of a document, or what is wrong with its fields; neither if it is none of ours."""
-    type_name = str(document.get("type", ""))
-    package, _, name = type_name.rpartition(".")
+    problem = document_problem(document, COMPONENTS, PACKAGE)
+    if problem is not None:
+        return None, [problem]
+    package, _, name = str(document["type"]).rpartition(".")
     if package.partition(".")[0] != PACKAGE:
         return None, []
-    if name not in COMPONENTS:
-        fix = did_you_mean(name, list(COMPONENTS), f"use {' or '.join(COMPONENTS)}")
-        return None, [Problem(("type",), f"`{type_name}` is no component", fix, below=())]
     attributes = document.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
     problems: list[Problem] = []

@@ -29,8 +29,11 @@ def _problem(
     component: type[pydantic.BaseModel], path: YamlPath, table: str | None, kind: str, message: str
 ) -> Problem:
     """The values themselves are not told: somebody may have written a password where its variable's name belongs."""
-    name = str(path[-1]) if path else "attributes"
-    fields = _fields_around(component, path)
+    named = path
+    while named and isinstance(named[-1], int):
+        named = named[:-1]  # an entry of a list goes by the list's name
+    name = str(named[-1]) if named else "attributes"
+    fields = _fields_around(component, named)
     match kind:
         case "extra_forbidden":
             fix = did_you_mean(name, list(fields), f"remove it; known are {', '.join(fields)}")
@@ -40,6 +43,10 @@ def _problem(
         case "value_error":
             said, _, fix = message.removeprefix("Value error, ").partition(": ")
             return Problem(path, said, fix or "change it", table)
+        case "model_type" | "model_attributes_type" | "dataclass_type":
+            inner = list(_fields_around(component, (*path, "")))
+            fix = f"write {LISTS[name]}: .." if name in LISTS else f"write fields: {', '.join(inner)}"
+            return Problem(path, "a block of fields belongs here", fix, table)
         case _:
             said = f"{message[:1].lower()}{message[1:]}"
             return Problem(path, said, f"write what is meant: {fields.get(name) or name}", table)

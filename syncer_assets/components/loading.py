@@ -3,12 +3,15 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import dagster as dg
 
 from ..model.errors import ConfigError
+from .yaml_shape import refuse_repeated
 
 FOLDER_VARIABLE = "SYNCER_DEFS"
 EXECUTOR_VARIABLE = "SYNCER_EXECUTOR"
@@ -55,15 +58,23 @@ def load_tree(folder: Path | None = None) -> tuple[dg.ComponentTree, dg.Definiti
     """The components of a folder, and the definitions that they build."""
     chosen = defs_folder(folder)
     tree = component_tree(chosen)
+    with explained(chosen), warnings.catch_warnings():
+        # What Dagster says of its own use of itself, a line for each asset. Of our use it may speak.
+        warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dagster\.")
+        return tree, tree.build_defs(chosen)
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """While the block loads a folder: what is wrong is told by the YAML, where that explains it. Raises ConfigError."""
+    refuse_repeated(folder)
     try:
-        with warnings.catch_warnings():
-            # What Dagster says of its own use of itself, a line for each asset. Of our use it may speak.
-            warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dagster\.")
-            return tree, tree.build_defs(chosen)
+        yield
+        return
     except Exception:  # whatever Dagster raises: if the YAML explains it, that is the better story
         from .diagnosis import diagnose
 
-        error = diagnose(chosen)
+        error = diagnose(folder)
         if error is None:
             raise
     raise error from None

@@ -50,6 +50,10 @@ def test_a_run_updates_each_partition_and_status_tells_it(call: Call, visits: Vi
     assert sum(part["rows_updated"] for part in body["updates"]) == ROWS
     assert not any(part["is_open"] or part["rows_left"] for part in body["updates"])
     assert call("watermarks")[1]["updates"] == body["updates"]
+    (told,) = call("report")[1]["updates"]
+    assert (told["update"], told["partitions"], told["unfinished"]) == ("analytics.visits", 2, 0)
+    assert told["rows"] == told["rows_updated"] == ROWS and told["seconds"] > 0
+    assert call("report", "--since", "2999-01-01")[1]["updates"][0]["rows"] == 0
     assert "SSN0" not in said + run_said + status_said
 
 

@@ -42,6 +42,13 @@ def test_a_plan_after_a_run_begins_at_its_mark(call: Call, source_db: Database) 
     assert part["low"] is not None
 
 
+def test_what_keeps_all_tables_from_a_plan_is_told_once(syncer: Syncer, call: Call) -> None:
+    syncer.declare(f"{{table: public.nothing, load: replace}}\n{ORDERS}")
+    ended = call("plan", "--json", TEST_SOURCE_DSN=None)
+    assert (ended.code, len(ended.errors)) == (1, 1)
+    assert ["TEST_SOURCE_DSN" in table["error"] for table in ended.result["tables"]] == [True, True]
+
+
 def test_a_plan_names_a_table_that_cannot_be_read(syncer: Syncer, call: Call) -> None:
     syncer.declare(f"{{table: public.nothing, load: replace}}\n{ORDERS}")
     ended = call("plan", "--json")
@@ -218,6 +225,7 @@ def test_a_lake_that_was_lost_is_no_loss_after_a_full_run(
     ended = call("run", "--full")
     assert ended.code == 0, ended.stderr
     assert warehouse_db.scalar("SELECT count(*) FROM shop.orders") == 501
+    assert [table["rows"] for table in call("status", "--json").result["tables"]] == [501]
     assert call("reconcile").code == 0
     assert call("run").code == 0
 

@@ -238,3 +238,20 @@ def test_red_checks_fail_the_run_and_are_remembered_by_partition(syncer: Syncer,
     red = {part["partition"]: part["red_checks"] for part in seen.result["partitions"]}
     assert red == {"somebody1": ["lake:rows_outside_partitions"], "somebody2": ["lake:rows_outside_partitions"]}
     assert "✗ 2 partitions" in call("status", DAGSTER_HOME=home).stdout
+
+
+def test_a_pattern_selects_tables(syncer: Syncer, call: Call) -> None:
+    syncer.declare(f"{ORDERS}\n{{table: public.countries, load: replace}}")
+    assert [table["table"] for table in call("status", "--json", "--select", "shop.c*").result["tables"]] == [
+        "shop.countries"
+    ]
+    assert call("status", "--json", "--select", "x*").code == 2
+
+
+def test_a_home_that_dagster_would_refuse_is_told(syncer: Syncer, call: Call) -> None:
+    syncer.declare(ORDERS)
+    (syncer.folder / "home").mkdir()
+    ended = call("run", DAGSTER_HOME="home")
+    assert ended.errors == [
+        f"error: DAGSTER_HOME=home is no absolute path. Fix: export DAGSTER_HOME={syncer.folder}/home"
+    ]

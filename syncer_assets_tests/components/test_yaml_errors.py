@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from syncer_assets.components.deployment import load_connections
 from syncer_assets.components.loading import load_definitions
+from syncer_assets.components.yaml_shape import refuse_repeated
 from syncer_assets.model.errors import ConfigError
 from syncer_assets_tests.components.deployments import CONNECTIONS, write_defs
 
@@ -56,6 +58,12 @@ def error_of(folder: Path) -> str:
             "columns.mask",
             "'a' has another rule too",
             "keep it in one",
+        ),
+        (
+            "{table: t, cursor: id, columns: {mask: {a: 4}}}",
+            "columns.mask.a",
+            "a mask is a text or a block",
+            'write "***"',
         ),
         (
             "{table: t, cursor: id, columns: {truncate: {id: 2}}}",
@@ -203,6 +211,16 @@ def test_tables_that_clash_are_told_at_the_later_one(tmp_path: Path, tables: str
     assert message in error
 
 
+@pytest.mark.parametrize(("warehouse", "clash"), [("snowflake", True), ("postgres", False)])
+def test_names_that_differ_in_capitals_are_one_table_in_snowflake(tmp_path: Path, warehouse: str, clash: bool) -> None:
+    connections = CONNECTIONS.replace("analytics: {type: postgres", f"analytics: {{type: {warehouse}")
+    folder = write_defs(tmp_path, "- {table: t, cursor: id}\n- {table: T, cursor: id}\n", connections=connections)
+    if clash:
+        assert "loaded into analytics.shop.T too" in error_of(folder)
+    else:
+        load_definitions(folder)
+
+
 def test_tables_that_clash_are_found_across_files(tmp_path: Path) -> None:
     folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
     (folder / "more").mkdir()
@@ -278,6 +296,71 @@ def test_an_unknown_component_is_told(tmp_path: Path) -> None:
     assert f"{file}:1: field type: `syncer_assets.TabelSync` is no component. Fix: did you mean TableSync?" in error_of(
         folder
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("syncer_assets.", "syncer_asets."), ":1: field type: `syncer_asets.TableSync` is no component that is ins"),
+        (("syncer_assets.", ""), ":1: field type: `TableSync` is no component that is installed. Fix: did you mean sy"),
+        (("type: syncer_assets.TableSync\n", ""), ":1: field type: `type` is missing"),
+        (
+            ("attributes:", "atributes:"),
+            ":2: field atributes: `atributes` is not a field. Fix: did you mean attributes?",
+        ),
+        (
+            ("cursor: id}", "cursor: id, chunk: 5}"),
+            "field chunk: a block of fields belongs here. Fix: write fields: rows",
+        ),
+        (
+            ("cursor: id}", "cursor: id, indexes: [a]}"),
+            "field indexes: a block of fields belongs here. Fix: write field",
+        ),
+        (("{table: t, cursor: id}", "t"), f":{FIRST_TABLE_LINE}: a block of fields belongs here. Fix: write table: .."),
+        (("cursor: id}", "cursor: id, cursor: at}"), f":{FIRST_TABLE_LINE}: `cursor` is there twice, first in line 6"),
+        (("  source: shop\n", "  source: shop\n  source: shop\n"), ":4: `source` is there twice, first in line 3"),
+    ],
+)
+def test_what_surrounds_the_fields_is_told_as_well(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    file = folder / "shop" / "defs.yaml"
+    changed = file.read_text().replace(*change)
+    assert changed != file.read_text()
+    file.write_text(changed)
+    assert said in error_of(folder)
+
+
+def test_two_connections_of_one_name_are_refused_and_not_merged(tmp_path: Path) -> None:
+    twice = CONNECTIONS.replace("  warehouses:", "    shop: {type: mysql, dsn_env: TEST_OTHER_DSN}\n  warehouses:")
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n", connections=twice)
+    error = error_of(folder)
+    assert f"{folder}/connections/defs.yaml:7: `shop` is there twice, first in line 6" in error
+    with pytest.raises(ConfigError, match="is there twice"):
+        load_connections(folder)
+
+
+def test_a_merge_of_anchors_repeats_nothing(tmp_path: Path) -> None:
+    text = "type: t\nattributes:\n  a: &a {x: 1}\n  b: {<<: *a, x: 2}\n  c: [{x: 1}, {x: 2}]\n"
+    (tmp_path / "defs.yaml").write_text(text)
+    refuse_repeated(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty"),
+        (b"# nothing yet\n", "the file is empty"),
+        (b"hello\n", "a document is no component"),
+        (b"- a\n- b\n", "a document is no component"),
+        (b"type: \xe4\n", "this is no UTF-8"),
+        (b"type: x\n\tattributes: {}\n", "this is no YAML"),
+    ],
+)
+def test_a_file_that_is_no_component_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    folder = write_defs(tmp_path / "defs", "- {table: t, cursor: id}\n")
+    (folder / "shop" / "defs.yaml").write_bytes(content)
+    assert f"{folder}/shop/defs.yaml" in error_of(folder)
+    assert said in error_of(folder)
 
 
 def test_a_variable_without_a_default_is_told(tmp_path: Path) -> None:
