@@ -1,14 +1,11 @@
 """PostgreSQL as a warehouse: the engine's `Warehouse` over one DSN."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
 
-import psycopg
 import pyarrow as pa
 
 from ...model.columns import Column
-from ...model.errors import DbError
 from ...model.keyed_update import KeyedStatus
 from ...model.keys import Buckets
 from ...model.report import CheckResult, Emit, LoadReport
@@ -17,13 +14,12 @@ from ...model.sizing import Usage
 from ...model.table import Target
 from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
 from ..base import LedgerRow, LoadPlan, TableActivity, TargetColumn, Watermark
+from ..control import Control
 from . import activity, advise, bloat, catalog, checksum, doctor, ledger, maintain
 from .keyed import PostgresKeyedTarget
 from .keyed_status import keyed_status
 from .load import load
 from .session import Sessions
-
-T = TypeVar("T")
 
 
 class PostgresWarehouse:
@@ -36,7 +32,8 @@ class PostgresWarehouse:
     def __init__(self, name: str, dsn: str, settings: dict[str, str] | None = None):
         self.name = name
         self._sessions = Sessions(name, dsn, settings)
-        self._control: psycopg.Connection | None = None
+        self._control = Control(self._sessions)
+        self._ask = self._control.ask
 
     def __repr__(self) -> str:
         return f"PostgresWarehouse({self.name!r})"
@@ -124,18 +121,4 @@ class PostgresWarehouse:
             return advise.advise(connection, targets, server, self._sessions.settings)
 
     def close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-
-    def _ask(self, target: Target | None, question: Callable[[psycopg.Connection], T]) -> T:
-        """Ask over the shared session; one that failed for a passing reason is not used again."""
-        if self._control is None or self._control.closed:
-            self._control = self._sessions.open()
-        try:
-            with self._sessions.errors("load", target.name if target else None):
-                return question(self._control)
-        except DbError as error:
-            if error.retryable:
-                self.close()
-            raise
+        self._control.close()

@@ -1,14 +1,12 @@
 """Redshift as a warehouse: the engine's `Warehouse` over one DSN and a lake in S3."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
 
-import psycopg
 import pyarrow as pa
 
 from ...model.columns import Column
-from ...model.errors import ConfigError, DbError
+from ...model.errors import ConfigError
 from ...model.keys import Buckets
 from ...model.report import CheckResult, Emit, LoadReport
 from ...model.server import ServerSize
@@ -16,12 +14,11 @@ from ...model.sizing import SizeRules, Usage
 from ...model.table import Target
 from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
 from ..base import LedgerRow, LoadPlan, TableActivity, TargetColumn, Watermark
+from ..control import Control
 from . import catalog, checksum, doctor, ledger, maintain
 from .load import load
 from .session import Sessions
 from .sizes import sizer
-
-T = TypeVar("T")
 
 OPTIONS = ("iam_role", "workgroup", "region")
 
@@ -56,7 +53,8 @@ class RedshiftWarehouse:
             )
         self._sessions = Sessions(name, dsn)
         self._sizer = sizer(self._sessions, sizing, workgroup, region or None) if sizing is not None else None
-        self._control: psycopg.Connection | None = None
+        self._control = Control(self._sessions)
+        self._ask = self._control.ask
 
     def __repr__(self) -> str:
         return f"RedshiftWarehouse({self.name!r})"
@@ -136,18 +134,4 @@ class RedshiftWarehouse:
         return self._ask(None, lambda connection: doctor.advise(connection, targets, server))
 
     def close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-
-    def _ask(self, target: Target | None, question: Callable[[psycopg.Connection], T]) -> T:
-        """Ask over the shared session; one that failed for a passing reason is not used again."""
-        if self._control is None or self._control.closed:
-            self._control = self._sessions.open()
-        try:
-            with self._sessions.errors("load", target.name if target else None):
-                return question(self._control)
-        except DbError as error:
-            if error.retryable:
-                self.close()
-            raise
+        self._control.close()

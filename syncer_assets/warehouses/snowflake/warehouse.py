@@ -1,14 +1,13 @@
 """Snowflake as a warehouse: the engine's `Warehouse` over one DSN."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
 
 import pyarrow as pa
 
 from ...model.columns import Column
-from ...model.errors import ConfigError, DbError
+from ...model.errors import ConfigError
 from ...model.keys import Buckets
 from ...model.report import CheckResult, Emit, LoadReport
 from ...model.server import ServerSize
@@ -16,13 +15,12 @@ from ...model.sizing import SizeRules, Usage
 from ...model.table import Target
 from ...model.upkeep import BloatLimits, BloatReport, MaintenanceReport, MaintenanceRequest, Upkeep
 from ..base import LedgerRow, LoadPlan, TableActivity, TargetColumn, Watermark
+from ..control import Control
 from . import activity, catalog, checksum, doctor, ledger
 from . import upkeep as shape
 from .load import load
-from .session import Opener, Session, Sessions
+from .session import Opener, Sessions
 from .sizes import sizer
-
-T = TypeVar("T")
 
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "stage": (r'(?:[A-Za-z_][\w$]*|"[^"]+")(?:\.(?:[A-Za-z_][\w$]*|"[^"]+")){0,2}', "DATABASE.SCHEMA.STAGE"),
@@ -66,7 +64,8 @@ class SnowflakeWarehouse:
         check_options(name, self.options)
         self._sessions = Sessions(name, dsn, self.options, opener)
         self._sizer = sizer(self._sessions, sizing) if sizing is not None else None
-        self._control: Session | None = None
+        self._control = Control(self._sessions)
+        self._ask = self._control.ask
 
     def __repr__(self) -> str:
         return f"SnowflakeWarehouse({self.name!r})"
@@ -141,18 +140,4 @@ class SnowflakeWarehouse:
         return self._ask(None, lambda session: doctor.advise(session, targets))
 
     def close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-
-    def _ask(self, target: Target | None, question: Callable[[Session], T]) -> T:
-        """Ask over the shared session; one that failed for a passing reason is not used again."""
-        if self._control is None or self._control.closed:
-            self._control = self._sessions.open()
-        try:
-            with self._sessions.errors("load", target.name if target else None):
-                return question(self._control)
-        except DbError as error:
-            if error.retryable:
-                self.close()
-            raise
+        self._control.close()

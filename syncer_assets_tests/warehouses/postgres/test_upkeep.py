@@ -50,7 +50,7 @@ def test_a_session_that_died_is_replaced(orders: Loads, warehouse_db: Database) 
 def test_its_settings_can_be_changed_and_its_repr_is_no_secret(warehouse_db: Database) -> None:
     warehouse = PostgresWarehouse("w", warehouse_db.dsn, {"work_mem": "77MB"})
     warehouse.register(Loads(warehouse).target, GENERATION)
-    assert warehouse._control is not None
-    assert warehouse._control.execute("SHOW work_mem").fetchone() == ("77MB",)
+    answer = warehouse._ask(None, lambda connection: connection.execute("SHOW work_mem").fetchone())
+    assert answer == ("77MB",)
     assert "postgres" not in repr(warehouse)
     warehouse.close()
