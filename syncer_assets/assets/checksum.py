@@ -52,12 +52,22 @@ def compare_table(context: dg.AssetCheckExecutionContext, table: SyncedTable) ->
             read_from.backoff.or_longer(compared.backoff),
             log_emitter(context.log),
         )
-    return dg.AssetCheckResult(passed=found.equal, description=found.description, metadata=comparison_metadata(found))
+    return comparison_result(found)
+
+
+def comparison_result(found: "Comparison") -> dg.AssetCheckResult:
+    """The check's result. It names the columns that were not compared."""
+    left_out = f"; not compared: {', '.join(found.columns_left_out)}" if found.columns_left_out else ""
+    return dg.AssetCheckResult(
+        passed=found.equal, description=f"{found.description}{left_out}", metadata=comparison_metadata(found)
+    )
 
 
 def comparison_metadata(found: "Comparison") -> Metadata:
-    """The numbers of a comparison."""
+    """The numbers of a comparison, and the columns that it leaves out."""
+    left_out = ", ".join(found.columns_left_out)
     return {
+        **({"columns_left_out": left_out} if left_out else {}),
         "rows_source": found.rows_source,
         "rows_target": found.rows_target,
         "rows_missing": found.rows_missing,

@@ -1,5 +1,6 @@
 """The load: every pending manifest of a partition into its warehouse table, in one transaction (DESIGN 6)."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from ..model.partition import UNPARTITIONED
 from ..model.report import CheckResult, Emit, LoadReport, silent
 from ..model.table import TableSpec, Target
 from ..sources.arrow import arrow_schema
-from ..warehouses.base import CAPTURED_AT, DeleteMissing, LiveFile, LoadPlan, Warehouse
+from ..warehouses.base import CAPTURED_AT, DeleteMissing, LiveFile, LoadPlan, Warehouse, Watermark
 from .lake import Lake, Place
 from .progress import peak_memory_mb
 from .retry import DEFAULT, Backoff, retrying
+from .widening import check_columns
 
 
 def load(
@@ -62,6 +64,8 @@ def _load_pending(
             fix="restore the lake, or read the table anew with `syncer run --full`",
         )
     manifests = lake.manifests(place, after=mark.seq)
+    if manifests and all(manifest.mode != "replace" for manifest in manifests):
+        _assert_same_past(lake, place, mark, target)
     if not manifests:
         warehouse.restore_size(None, emit=emit)  # what a load that was killed may have left
         return LoadReport(
@@ -79,6 +83,22 @@ def _load_pending(
     return report
 
 
+def _assert_same_past(lake: Lake, place: Place, mark: Watermark, target: Target) -> None:
+    """A lake that was set back and went on has other manifests under the numbers that were loaded: those that follow
+    begin behind rows that the target never had."""
+    if mark.sha256 is None:
+        return
+    body = lake.get(place.manifest(mark.seq))
+    if mark.sha256 in (hashlib.sha256(body).hexdigest(), Manifest.from_bytes(body, "").sha256):
+        return
+    raise IdentityChanged(
+        f"{target.name} has loaded another manifest {mark.seq} than the lake has: the lake was set back, and went on",
+        table=place.table,
+        partition=place.partition,
+        fix="restore the lake, or read the table anew with `syncer run --full`",
+    )
+
+
 def plan_load(
     lake: Lake,
     spec: TableSpec,
@@ -88,7 +108,9 @@ def plan_load(
     run_id: str = "",
     emit: Emit = silent,
 ) -> LoadPlan:
-    """What a load of these pending manifests (in order, without gaps) stages, supersedes and deletes."""
+    """What a load of these pending manifests (in order, without gaps) stages, supersedes and deletes.
+
+    Raises SchemaChanged where a column became what its older rows cannot be read as."""
     last = manifests[-1]
     replacing = max((m.seq for m in manifests if m.mode == "replace"), default=0)
     superseded: dict[int, int] = {}
@@ -105,6 +127,7 @@ def plan_load(
             elif file.carried_from is None or file.carried_from >= manifests[0].seq:
                 live.append(LiveFile(manifest.seq, _captured_at(manifest, file), file))
     columns = _all_columns(manifests)
+    check_columns(columns, [m for m in manifests if m.deletes or any(each.seq == m.seq for each in live)])
     deletes = tuple(LiveFile(m.seq, m.captured_at, file) for m in manifests for file in m.deletes)
     schemas = {live.file.path: deletes_schema(columns, last.key) for live in deletes}
     return LoadPlan(

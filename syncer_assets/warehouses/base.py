@@ -25,7 +25,10 @@ DELETED_AT = "_syncer_deleted_at"
 
 @dataclass(frozen=True)
 class Watermark:
-    """How far a target has loaded a partition. Marks as the JSON text of `marks.encode`; seq 0 means nothing yet."""
+    """How far a target has loaded a partition. Marks as the JSON text of `marks.encode`; seq 0 means nothing yet.
+
+    `sha256` is that of the manifest `seq`, as the ledger has it.
+    """
 
     partition: str
     seq: int = 0
@@ -33,6 +36,7 @@ class Watermark:
     safe: str | None = None
     high: str | None = None
     updated_at: datetime | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ class LoadPlan:
 class PartitionLoads:
     """What the ledger has of a partition, in sum: the last `seq`, rows inserted less deleted, and the last load.
 
+    Rows that its first load found unchanged were there before the ledger (a lost lake was read again): that load counts
+    all that it left, not what it inserted. Rows that only moved here from another partition are never unchanged.
     `last_rows` and `last_seconds` are of the manifests with the latest `loaded_at`; None was not measured.
     """
 

@@ -42,11 +42,12 @@ class Position:
 
 @dataclass(frozen=True)
 class UpdateColumns:
-    """The columns of a batch in their order: key first. Source column and target column of each."""
+    """The columns of a batch in their order: key first. Source column and target column of each, and its type there."""
 
     key: tuple[str, ...]
     data: tuple[str, ...]
     columns: Mapping[str, Column]
+    types: Mapping[str, str]
 
     @property
     def targets(self) -> tuple[str, ...]:

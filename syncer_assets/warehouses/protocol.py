@@ -77,6 +77,21 @@ def unregistered(target: Target) -> LostRace:
     return LostRace("the ledger lost the target since it was registered, as by a failover", table=target.name)
 
 
+def begins_to_append(plan: LoadPlan) -> bool:
+    """Whether the ledger says that nothing was loaded yet, and rows that are there all the same would come twice."""
+    return not plan.key and plan.delete_missing is None and not plan.expected_seq
+
+
+def unknown_rows(plan: LoadPlan) -> IdentityChanged:
+    """The error of rows of ours in a table without a key, of which the ledger knows no load."""
+    return IdentityChanged(
+        "the table has rows of loads that the ledger does not know; without a key they would be there twice",
+        table=plan.target.name,
+        partition=plan.partition,
+        fix="restore the schema _syncer beside the table, or empty the table: it is loaded anew then",
+    )
+
+
 def check_identity(
     target: Target, lake_generation: str, known_generation: str | None, object_: object, known_object: object
 ) -> None:

@@ -13,14 +13,17 @@ from . import bloat, ledger
 TABLES_SQL = files("syncer_assets.warehouses.postgres").joinpath("activity.sql").read_text(encoding="utf-8")
 
 LOADS_SQL = """
-SELECT target_name, partition_key, max(seq), sum(rows_inserted - rows_deleted)::bigint, max(loaded_at),
-    sum(rows_in) FILTER (WHERE loaded_at = last)::bigint, max(seconds) FILTER (WHERE loaded_at = last)
+SELECT target_name, partition_key, max(seq),
+    (sum(rows_inserted - rows_deleted) + CASE WHEN sum(rows_unchanged) FILTER (WHERE loaded_at = first) > 0
+        THEN sum(rows_unchanged + rows_updated + rows_deleted) FILTER (WHERE loaded_at = first) ELSE 0 END)::bigint,
+    max(loaded_at), sum(rows_in) FILTER (WHERE loaded_at = last)::bigint, max(seconds) FILTER (WHERE loaded_at = last)
 FROM (
-    SELECT *, max(loaded_at) OVER (PARTITION BY target_name, partition_key) AS last
-    FROM _syncer.loads WHERE target_name = ANY ($1)
+    SELECT *, min(loaded_at) OVER each AS first, max(loaded_at) OVER each AS last
+    FROM _syncer.loads WHERE target_name = ANY ($1) WINDOW each AS (PARTITION BY target_name, partition_key)
 ) AS l
 GROUP BY target_name, partition_key ORDER BY target_name, partition_key
 """
+"""`rows` as in `PartitionLoads`."""
 
 
 def activity(connection: psycopg.Connection, targets: Sequence[Target]) -> list[TableActivity]:

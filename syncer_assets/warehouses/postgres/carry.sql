@@ -1,7 +1,8 @@
 -- What a table has besides its rows, as the statements that give it to the table in its place: (place, statement), to
 -- be asked before the old table ($1) is renamed and run in order after the new one ($2) has its name. Place 1 comes
--- before the old table is dropped, all others after. Names of the new one's indexes begin with $3. The session's
--- search_path is empty, so names are qualified.
+-- before the old table is dropped, all others after; grants come last, since an owner may have revoked what the
+-- statements before them need (TRIGGER). Names of the new one's indexes begin with $3. The session's search_path is
+-- empty, so names are qualified.
 WITH t AS (
     SELECT c.*, format('%I.%I', n.nspname, c.relname) AS name, n.nspname
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid
@@ -31,15 +32,15 @@ UNION ALL
 SELECT 3, format('ALTER TABLE %s OWNER TO %I', t.name, pg_get_userbyid(t.relowner))
 FROM t JOIN pg_class n ON n.oid = $2::oid AND n.relowner <> t.relowner
 UNION ALL
-SELECT DISTINCT 4, format('REVOKE ALL ON %s FROM %s', t.name, roles.name)
+SELECT DISTINCT 9, format('REVOKE ALL ON %s FROM %s', t.name, roles.name)
 FROM t, pg_class n, aclexplode(coalesce(n.relacl, acldefault('r', n.relowner))) a JOIN roles ON roles.oid = a.grantee
 WHERE n.oid = $2::oid
 UNION ALL
-SELECT 5, format('GRANT %s ON %s TO %s%s', a.privilege_type, t.name, roles.name,
+SELECT 10, format('GRANT %s ON %s TO %s%s', a.privilege_type, t.name, roles.name,
     CASE WHEN a.is_grantable AND a.grantee <> t.relowner THEN ' WITH GRANT OPTION' END)
 FROM t, aclexplode(coalesce(t.relacl, acldefault('r', t.relowner))) a JOIN roles ON roles.oid = a.grantee
 UNION ALL
-SELECT 5, format('GRANT %s (%I) ON %s TO %s%s', x.privilege_type, a.attname, t.name, roles.name,
+SELECT 10, format('GRANT %s (%I) ON %s TO %s%s', x.privilege_type, a.attname, t.name, roles.name,
     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END)
 FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped,
     aclexplode(a.attacl) x JOIN roles ON roles.oid = x.grantee

@@ -31,6 +31,13 @@ SELECT EXISTS (
 ), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisprimary)
 """
 
+SEEN_SQL = """
+SELECT count(*) FROM pg_class c
+WHERE c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
+    AND c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)
+"""
+"""The function tells where the rows lie now, `pg_class` where they did when the transaction's snapshot was taken."""
+
 
 @dataclass(frozen=True)
 class CatalogColumn:
@@ -46,6 +53,14 @@ def table_oid(connection: psycopg.Connection, target: Target) -> int | None:
     """The OID of whatever bears the target's name."""
     row = connection.execute(TABLE_SQL, (target.schema, target.table)).fetchone()
     return row[0] if row else None
+
+
+def is_as_seen(connection: psycopg.Connection, target: Target, oid: int) -> bool:
+    """Whether the transaction's snapshot sees the table's rows, which then stay where they are until it ends.
+
+    ALTER TABLE writes rows anew that every older snapshot takes for not there (the manual's "MVCC Caveats")."""
+    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names.table(target)))
+    return connection.execute(SEEN_SQL, (oid,)).fetchone() == (0,)
 
 
 def table_kind(connection: psycopg.Connection, target: Target) -> str | None:

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
-from ...model.keys import Buckets, whole_number
+from ...model.keys import Buckets, key_rows_schema, whole_number
 from ...model.table import Target
 from ..base import CAPTURED_AT, DELETED_AT
 from . import names
@@ -60,7 +60,7 @@ def key_rows(
         _number(columns, key),
         [*texts, MICROSECONDS],
     )
-    schema = contract.key_rows_schema(key, beside).append(pa.field("captured_at", pa.int64()))
+    schema = key_rows_schema(key, beside).append(pa.field("captured_at", pa.int64()))
     found = contract.key_rows(connection, query, schema)
     captured = found.column("captured_at").cast(pa.timestamp("us", "UTC"))
     return found.set_column(found.num_columns - 1, "captured_at", captured)

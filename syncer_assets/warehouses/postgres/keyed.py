@@ -1,5 +1,6 @@
 """Keyed updates of a PostgreSQL table: which columns fit, and the ledger of batches (`_syncer.batches`)."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -55,12 +56,12 @@ FROM b WHERE target_name = $1 AND job = $2 AND partition_key = $3 AND epoch = $4
 """
 
 GUARDED_SQL = """
-SELECT c.relhasrules OR c.relrowsecurity OR EXISTS (
+SELECT bool_or(c.relhasrules OR c.relrowsecurity OR EXISTS (
     SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-    AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16)
-FROM pg_class c WHERE c.oid = $1
+    AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16))
+FROM pg_class c WHERE c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
 """
-"""Whether something on the table may swallow or change what an UPDATE writes: a rule, a policy, a BEFORE trigger."""
+"""Whether a rule, a policy or a BEFORE trigger of the table or of a partition may swallow or change an UPDATE."""
 
 KEY_INDEX_SQL = """
 SELECT EXISTS (
@@ -98,8 +99,7 @@ class PostgresKeyedTarget:
             for name in found.targets:
                 _check_type(self._target, found.columns[name], name, present[name])
             row = self._session.execute(GUARDED_SQL, (oid,)).fetchone()
-        kinds = {name: present[name] for name in found.targets}
-        self._destination = Destination(self._target, oid, found, kinds, is_guarded=bool(row and row[0]))
+        self._destination = Destination(self._target, oid, found, found.types, is_guarded=bool(row and row[0]))
         return found
 
     def take(self, run_id: str) -> Position:
@@ -216,6 +216,8 @@ def _matched(
 ) -> UpdateColumns:
     """Declared columns by their names; else all that both sides have, whatever the case of their letters is."""
     by_folded = {name.lower(): name for name in present}
+    if spec.columns is None:
+        _refuse_alike(target, source, present)
     key = {_known(target, present, name, "key"): column for name, column in spec.key.items()}
     if spec.columns is None:
         shared = {by_folded[name.lower()]: name for name in source if name.lower() in by_folded}
@@ -231,7 +233,20 @@ def _matched(
         raise ConfigError(
             f"`columns` names the key column {both[0]!r}", table=target.name, fix="remove it: keys are not updated"
         )
-    return UpdateColumns(tuple(key), tuple(data), {name: source[column] for name, column in {**key, **data}.items()})
+    columns = {name: source[column] for name, column in {**key, **data}.items()}
+    return UpdateColumns(tuple(key), tuple(data), columns, {name: present[name] for name in columns})
+
+
+def _refuse_alike(target: Target, source: Mapping[str, Column], present: Mapping[str, str]) -> None:
+    """Raises ConfigError where one name on a side is two on the other: which of them is meant cannot be told."""
+    here, there = (Counter(name.lower() for name in side) for side in (present, source))
+    for name in sorted(here.keys() & there.keys()):
+        if max(here[name], there[name]) > 1:
+            raise ConfigError(
+                f"columns called {name!r} differ in small and capital letters only, here or at the source",
+                table=target.name,
+                fix="name the columns in `columns`, as target: source",
+            )
 
 
 def _known(target: Target, present: Mapping[str, str], name: str, field: str) -> str:

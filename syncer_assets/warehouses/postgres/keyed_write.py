@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -14,7 +15,7 @@ from ...model.errors import AssertionFailed, DbError, LostRace, SchemaChanged
 from ...model.keyed_update import Batch, BatchCounts
 from ...model.table import Target
 from ..keyed import Cycle, UpdateColumns
-from . import encode, names, types
+from . import catalog, encode, names, types
 from .schema import spelt
 from .session import Sessions, commit, transaction
 
@@ -31,19 +32,27 @@ COPY_SQL = "COPY {stage} ({columns}) FROM STDIN (FORMAT binary)"
 ANALYZE_SQL = "ANALYZE {stage} ({key})"
 
 DUPLICATES_SQL = """
-SELECT count(*) FROM (SELECT FROM {stage} s WHERE {filled} GROUP BY {key} HAVING count(*) > 1) d
+SELECT count(*) FROM (SELECT FROM {staged} s WHERE {filled} GROUP BY {key} HAVING count(*) > 1) d
 """
+"""By the table's types: texts `1` and `01` are one integer."""
 
 UPDATE_SQL = """
-WITH updated AS (
-    UPDATE {table} AS t SET {assignments} FROM {staged} AS s WHERE {same_key} AND {changed} RETURNING s.place
+WITH pairs AS MATERIALIZED (
+    SELECT s.place, t.tableoid AS part, t.ctid AS spot, {changed} AS differs
+    FROM {staged} AS s JOIN {table} AS t ON {same_key}
+), updated AS (
+    UPDATE {table} AS t SET {assignments} FROM pairs JOIN {staged} AS s ON s.place = pairs.place
+    WHERE pairs.differs AND t.ctid = pairs.spot AND t.tableoid = pairs.part AND {same_key} RETURNING s.place
 )
 SELECT (SELECT count(*) FROM updated), (SELECT count(DISTINCT place) FROM updated),
-    (SELECT count(*) FROM {staged} AS s WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {same_key}))
+    (SELECT count(DISTINCT place) FROM pairs)
 """
-"""Both parts see the same snapshot: what is unmatched was so before the UPDATE, too."""
+"""Both parts see one snapshot, and keys are looked up once: the rows that differ are found again by their place."""
 
 LEFT_SQL = "SELECT count(*) FROM {staged} AS s JOIN {table} AS t ON {same_key} WHERE {changed}"
+
+EXACT = frozenset({"boolean", *types.INTEGERS, "date", "bytea", "uuid"})
+"""Types of which equal values are the same. Not so numbers without a scale (1.0, 1.00), floats (0, -0), intervals."""
 
 DONE_SQL = """
 UPDATE _syncer.batches SET rows_fetched = $6, rows_updated = $7, rows_unchanged = $8, rows_unmatched = $9,
@@ -100,7 +109,7 @@ class Destination:
             "assignments": sql.SQL(", ").join(
                 sql.SQL("{0} = s.{0}").format(names.column(name)) for name in self.columns.data
             ),
-            "changed": _differs(self.columns.data),
+            "changed": self._differs,
         }
         known = (STAGE_SQL, TRUNCATE_SQL, COPY_SQL, ANALYZE_SQL, DUPLICATES_SQL, UPDATE_SQL, LEFT_SQL)
         return {query: sql.SQL(query).format(**parts).as_bytes(None) for query in known}
@@ -115,6 +124,23 @@ class Destination:
             for way in self.wires
         ]
         return sql.SQL("(SELECT {}, ctid AS place FROM {})").format(sql.SQL(", ").join(shown), STAGE)
+
+    @property
+    def _differs(self) -> sql.Composed:
+        """Whether a row's columns are not as staged: exact for every type, and NULL equals NULL.
+
+        By their binary image (two rows to build for each that is compared) only where equal values may differ.
+        """
+        compared: dict[str, LiteralString | None] = {name: _compared(self.types[name]) for name in self.columns.data}
+        parts = [
+            sql.SQL(how).format(names.column(name, "s"), names.column(name, "t"))
+            for name, how in compared.items()
+            if how is not None
+        ]
+        if inexact := [name for name, how in compared.items() if how is None]:
+            staged, there = (sql.SQL("ROW({})::record").format(names.columns(inexact, side)) for side in "st")
+            parts.append(sql.SQL("{} *<> {}").format(staged, there))
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(parts))
 
     def _kind(self, name: str) -> str:
         column = self.columns.columns[name]
@@ -198,7 +224,10 @@ class PostgresKeyedWriter:
         return pa.RecordBatch.from_arrays(arrays, schema=encode.arrow_schema(self._to.wires))
 
     def _refuse_duplicates(self, batch: Batch) -> None:
-        row = self._session.execute(self._sql(DUPLICATES_SQL)).fetchone()
+        try:
+            row = self._session.execute(self._sql(DUPLICATES_SQL)).fetchone()
+        except psycopg.DataError as error:
+            raise self._bad_value(error) from None
         if row and row[0]:
             raise AssertionFailed(
                 f"{row[0]} keys ({', '.join(self._to.columns.key)}) have several rows in the source, in batch"
@@ -213,13 +242,15 @@ class PostgresKeyedWriter:
         with transaction(connection):
             with self._sessions.errors("load", table, self._partition):
                 self._fence(cycle)
+                if not catalog.is_as_seen(connection, self._to.target, self._to.oid):
+                    raise self._rewritten()
                 try:
                     row = connection.execute(self._sql(UPDATE_SQL)).fetchone()
                 except psycopg.DataError as error:
                     raise self._bad_value(error) from None
                 assert row is not None
-                target_rows, updated, unmatched = row
-                counts = BatchCounts(fetched, updated, fetched - updated - unmatched, unmatched, target_rows)
+                target_rows, updated, matched = row
+                counts = BatchCounts(fetched, updated, matched - updated, fetched - matched, target_rows)
                 self._verify(counts)
                 done = connection.execute(
                     DONE_SQL,
@@ -253,6 +284,16 @@ class PostgresKeyedWriter:
                 partition=self._partition,
                 fix="look for a trigger, rule or policy on the table that drops or changes rows, and disable it",
             )
+
+    def _rewritten(self) -> DbError:
+        return DbError(
+            "somebody rewrote the table meanwhile",
+            code="40001",
+            phase="load",
+            failure="retry_transaction",
+            table=self._to.target.name,
+            partition=self._partition,
+        )
 
     def _taken_over(self) -> LostRace:
         return LostRace(
@@ -296,7 +337,12 @@ def connection_row(connection: psycopg.Connection, query: str | bytes, values: t
     return connection.execute(query if isinstance(query, bytes) else query.encode(), values).fetchone()
 
 
-def _differs(data: tuple[str, ...]) -> sql.Composed:
-    """Whether a row's columns are not as staged, by their binary image: exact for every type, and NULL equals NULL."""
-    image = sql.SQL("ROW({})::record")
-    return sql.SQL("{} *<> {}").format(image.format(names.columns(data, "s")), image.format(names.columns(data, "t")))
+def _compared(there: str) -> LiteralString | None:
+    """How two values of this type are compared; None where only their image tells. Bytes of texts, in any collation."""
+    kind = types.parse(there)
+    if kind is None or kind.dims:
+        return None
+    if kind.base in ("text", "character varying"):
+        return '{} COLLATE "C" IS DISTINCT FROM {} COLLATE "C"'
+    is_exact = kind.base in EXACT or kind.base.startswith("timestamp") or (kind.base == "numeric" and kind.args)
+    return "{} IS DISTINCT FROM {}" if is_exact else None

@@ -120,7 +120,8 @@ def watermarks(connection: psycopg.Connection, target: Target, partition: str | 
     if not exists(connection):
         return []
     rows = connection.execute(
-        "SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks"
+        "SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM _syncer.watermarks"
+        " LEFT JOIN _syncer.loads USING (target_name, partition_key, seq)"
         " WHERE target_name = $1 AND ($2::text IS NULL OR partition_key = $2) ORDER BY partition_key",
         (target.name, partition),
     )

@@ -21,8 +21,8 @@ RELEASE _syncer_unique
 """One message to the server. With the index, `classify` reads both sides in key order where that is cheap."""
 
 DEDUPLICATE_SQL = """
-WITH newest AS (SELECT {key}, max({order}) AS newest FROM {stage} s GROUP BY {key} HAVING count(*) > 1),
-    gone AS (DELETE FROM {stage} s USING newest t WHERE {same_key} AND s.{order} < t.newest
+WITH newest AS (SELECT {key}, max({order}) AS {order} FROM {stage} s GROUP BY {key} HAVING count(*) > 1),
+    gone AS (DELETE FROM {stage} s USING newest t WHERE {same_key} AND s.{order} < t.{order}
              RETURNING s.{order} >> {bits} AS source)
 SELECT source, count(*) FROM gone GROUP BY source
 """

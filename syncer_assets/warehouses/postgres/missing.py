@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from ...model.errors import RefusedByGuard
+from ...model.errors import AssertionFailed, RefusedByGuard
 from ..base import CAPTURED_AT, DELETED_AT, DeleteMissing, LoadPlan
 from . import names
 from .ledger import Counts
@@ -55,9 +55,9 @@ class Missing:
         guard(self.plan, self.rule, present=present, missing=missing)
         return present, missing
 
-    def delete(self) -> int:
-        """Delete what is missing; the number of rows."""
-        return self.connection.execute(self._query(DELETE_SQL, "t")).rowcount
+    def delete(self, missing: int) -> None:
+        """Delete what `count` found missing. Raises AssertionFailed where the table keeps a row all the same."""
+        assert_deleted(self.plan, self.connection.execute(self._query(DELETE_SQL, "t")).rowcount, missing)
 
     def _query(self, query: str, alias: str) -> sql.Composed:
         not_staged = sql.SQL("NOT EXISTS (SELECT FROM {} s WHERE {})").format(
@@ -73,6 +73,17 @@ class Missing:
             bits=sql.Literal(ROW_BITS),
             captured_at=names.column(CAPTURED_AT),
             deleted_at=names.column(DELETED_AT),
+        )
+
+
+def assert_deleted(plan: LoadPlan, deleted: int, missing: int) -> None:
+    """Raises AssertionFailed where fewer rows were deleted than had to be."""
+    if deleted < missing:
+        raise AssertionFailed(
+            f"{missing - deleted} rows that a re-read did not bring are still in the table",
+            table=plan.target.name,
+            partition=plan.partition,
+            fix="look for a trigger, rule or policy on the table that keeps rows, and disable it",
         )
 
 

@@ -9,19 +9,19 @@ from ...model.errors import AssertionFailed
 from ..base import CAPTURED_AT, DELETED_AT, DeleteMissing, LoadPlan
 from . import names
 from .ledger import Counts
-from .missing import guard, scope
+from .missing import assert_deleted, guard, scope
 from .names import ORDER
 from .schema import Shape
 from .staging import ROW_BITS, STAGE, Staging
 
 DIFF_SQL = """
 CREATE TEMP TABLE _syncer_diff ON COMMIT DROP AS
-SELECT s.{order} AS staged, t.place AS place FROM (
+SELECT s.{order} AS staged, t.part AS part, t.place AS place FROM (
     SELECT {order}, hash, row_number() OVER (PARTITION BY hash ORDER BY {order}) AS copy
     FROM (SELECT s.{order}, md5(ROW({staged})::text) AS hash FROM {stage} s) h
 ) s FULL JOIN (
-    SELECT place, hash, row_number() OVER (PARTITION BY hash ORDER BY place) AS copy
-    FROM (SELECT t.ctid AS place, md5(ROW({present})::text) AS hash FROM {table} t
+    SELECT part, place, hash, row_number() OVER (PARTITION BY hash ORDER BY place) AS copy
+    FROM (SELECT t.tableoid AS part, t.ctid AS place, md5(ROW({present})::text) AS hash FROM {table} t
           WHERE t.{deleted_at} IS NULL AND t.{captured_at} <= {at} {scope}) h
 ) t ON s.hash = t.hash AND s.copy = t.copy
 """
@@ -31,8 +31,10 @@ SELECT staged >> {bits}, place IS NULL, count(*) FROM pg_temp._syncer_diff GROUP
 """
 
 DELETE_SQL = """
-DELETE FROM {table} t USING pg_temp._syncer_diff d WHERE t.ctid = d.place AND d.staged IS NULL
+DELETE FROM {table} t USING pg_temp._syncer_diff d
+WHERE t.tableoid = d.part AND t.ctid = d.place AND d.staged IS NULL
 """
+"""A place is one within its partition only."""
 
 INSERT_SQL = """
 INSERT INTO {table} ({columns}, {captured_at}) SELECT {staged}, s.{captured_at}
@@ -84,7 +86,7 @@ class Multiset:
     def replace(self, surplus: int, new: int) -> None:
         """Delete what was not read and insert what is new, as `compare` found them; equal rows stay."""
         if surplus:
-            self.connection.execute(self._sql(DELETE_SQL))
+            assert_deleted(self.plan, self.connection.execute(self._sql(DELETE_SQL)).rowcount, surplus)
         if new:
             inserted = self._insert(ONLY_NEW_SQL)
             if inserted != new:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from ...model.errors import ConfigError, LostRace, SchemaChanged
-from ..base import LoadPlan
-from . import deletes, indexes, refresh, schema, staging, swap
+from .. import protocol
+from ..base import CAPTURED_AT, LoadPlan
+from . import catalog, deletes, indexes, ledger, names, refresh, schema, staging, swap
 from .ledger import Counts
 from .merge import Merge
 from .missing import Missing
@@ -37,6 +39,8 @@ class Outcome:
 
 def change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None:
     """Make the target what the rows need. Raises LostRace, SchemaChanged or ConfigError where that must not be."""
+    if shape.oid is not None and not catalog.is_as_seen(connection, plan.target, shape.oid):
+        raise LostRace("somebody rewrote the table meanwhile", table=plan.target.name, partition=plan.partition)
     if schema.shape(connection, plan) != shape:
         raise LostRace("the table changed while rows were staged", table=plan.target.name, partition=plan.partition)
     again = next((manifest for manifest in plan.manifests if manifest.mode != "append"), None)
@@ -51,6 +55,8 @@ def change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None
         raise ConfigError("deleted rows are found by a key", table=plan.target.name, fix="declare a key")
     for change in shape.changes:
         connection.execute(change)
+    if protocol.begins_to_append(plan) and not shape.created and _has_unknown_rows(connection, plan):
+        raise protocol.unknown_rows(plan)
     if shape.key_index is not None and not shape.created:
         try:
             connection.execute(shape.key_index)
@@ -60,6 +66,13 @@ def change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None
                 table=plan.target.name,
                 fix="remove the duplicates, or declare the right key",
             ) from None
+
+
+def _has_unknown_rows(connection: psycopg.Connection, plan: LoadPlan) -> bool:
+    """Rows that a load has written, though the ledger has none."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > '-infinity')")
+    row = connection.execute(query.format(names.table(plan.target), names.column(CAPTURED_AT))).fetchone()
+    return row == (True,) and not ledger.has_loads(connection, plan.target)
 
 
 def write(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged: Staging | None) -> Outcome:
@@ -136,7 +149,7 @@ def _merge(
     inserted, updated, kept = merge.classify(counts)
     why = refresh.decide(connection, plan, shape, counts, present=present, staged=inserted + updated + kept)
     if missing is not None and gone:
-        missing.delete()
+        missing.delete(gone)
     in_target = merge.write(inserted, updated, kept)
     return Outcome("diff" if rule else "merge", counts, staged.copied, in_target, shape.created, why=why)
 

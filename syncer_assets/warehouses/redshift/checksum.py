@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
-from ...model.keys import Buckets, whole_number
+from ...model.keys import Buckets, key_rows_schema, whole_number
 from ...model.table import Target
 from ..base import CAPTURED_AT, DELETED_AT
 from . import catalog, names, types
@@ -62,7 +62,7 @@ def key_rows(
         beside=sql.SQL("").join(sql.SQL(", {}").format(text) for text in more),
         captured_at=names.column(CAPTURED_AT),
     )
-    schema = contract.key_rows_schema(key, beside).append(pa.field("captured_at", pa.timestamp("us", "UTC")))
+    schema = key_rows_schema(key, beside).append(pa.field("captured_at", pa.timestamp("us", "UTC")))
     found = list(zip(*connection.execute(query).fetchall(), strict=True)) or [()] * len(schema)
     return pa.table([pa.array(values, field.type) for values, field in zip(found, schema, strict=True)], schema=schema)
 

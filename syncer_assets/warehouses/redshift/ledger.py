@@ -103,8 +103,8 @@ def watermarks(connection: psycopg.Connection, target: Target, partition: str | 
         return []
     rows = connection.execute(
         sql.SQL(
-            "SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks WHERE {}{}"
-            " ORDER BY partition_key"
+            "SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM _syncer.watermarks"
+            " LEFT JOIN _syncer.loads USING (target_name, partition_key, seq) WHERE {}{} ORDER BY partition_key"
         ).format(_is(target), _only(partition))
     )
     return [Watermark(*row) for row in rows]

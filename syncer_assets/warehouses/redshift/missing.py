@@ -7,7 +7,7 @@ from psycopg import sql
 
 from ..base import CAPTURED_AT, DELETED_AT, DeleteMissing, LoadPlan
 from ..postgres.ledger import Counts
-from ..postgres.missing import guard
+from ..postgres.missing import assert_deleted, guard
 from . import names
 from .names import SOURCE
 from .schema import Shape
@@ -56,9 +56,9 @@ class Missing:
         guard(self.plan, self.rule, present=present, missing=missing)
         return missing
 
-    def delete(self) -> None:
-        """Delete what is missing."""
-        self.connection.execute(self._sql(DELETE_SQL))
+    def delete(self, missing: int) -> None:
+        """Delete what `count` found missing. Raises AssertionFailed where the table keeps a row all the same."""
+        assert_deleted(self.plan, self.connection.execute(self._sql(DELETE_SQL)).rowcount, missing)
 
     def _number(self, query: str) -> int:
         row = self.connection.execute(self._sql(query)).fetchone()

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from ..base import CAPTURED_AT, DELETED_AT, DeleteMissing, LoadPlan
 from ..postgres.ledger import Counts
-from ..postgres.missing import guard
+from ..postgres.missing import assert_deleted, guard
 from . import names, types
 from .missing import scope
 from .names import ORDER, SOURCE
@@ -76,10 +76,13 @@ class Multiset:
             count.unchanged += int(staged) - int(new)
         return gone
 
-    def replace(self, rule: DeleteMissing) -> None:
-        """Write the rows that are not there as often as they were read; all others stay as they are."""
-        self.connection.execute(self._sql(DELETE_SQL, rule))
-        self.connection.execute(self._sql(REPLACE_SQL))
+    def replace(self, rule: DeleteMissing, surplus: int, new: int) -> None:
+        """Write the rows that are not there as often as they were read; all others stay as they are.
+
+        Raises AssertionFailed where not as many rows are more as `compare` found."""
+        deleted = self.connection.execute(self._sql(DELETE_SQL, rule)).rowcount
+        inserted = self.connection.execute(self._sql(REPLACE_SQL)).rowcount
+        assert_deleted(self.plan, deleted, inserted - new + surplus)
 
     def _sql(self, query: str, rule: DeleteMissing | None = None) -> sql.Composed:
         own = sql.Identifier(self.plan.target.table)

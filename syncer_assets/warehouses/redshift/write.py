@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from ...model.errors import ConfigError, LostRace
-from ..base import LoadPlan
+from .. import protocol
+from ..base import CAPTURED_AT, LoadPlan
 from ..postgres.ledger import Counts
-from . import deletes, schema
+from . import deletes, ledger, names, schema
 from .merge import Merge
 from .missing import Missing
 from .multiset import Multiset
@@ -45,6 +47,15 @@ def change(connection: psycopg.Connection, plan: LoadPlan, shape: Shape) -> None
         raise ConfigError("deleted rows are found by a key", table=plan.target.name, fix="declare a key")
     for change in shape.changes:
         connection.execute(change)
+    if protocol.begins_to_append(plan) and not shape.created and _has_unknown_rows(connection, plan):
+        raise protocol.unknown_rows(plan)
+
+
+def _has_unknown_rows(connection: psycopg.Connection, plan: LoadPlan) -> bool:
+    """Rows that a load has written, though the ledger has none."""
+    query = sql.SQL("SELECT COUNT(*) FROM {} WHERE {} > " + schema.LONG_AGO)
+    row = connection.execute(query.format(names.table(plan.target), names.column(CAPTURED_AT))).fetchone()
+    return bool(row and row[0]) and not ledger.has_loads(connection, plan.target)
 
 
 def write(connection: psycopg.Connection, plan: LoadPlan, shape: Shape, staged: Staging) -> Outcome:
@@ -70,7 +81,7 @@ def _merge(
     merge = Merge(connection, plan, shape, staged, only_new)
     inserted, updated, kept = merge.classify(counts)
     if missing is not None and gone:
-        missing.delete()
+        missing.delete(gone)
     in_target = merge.write(inserted, 0 if only_new else updated, kept)
     return Outcome("diff" if rule else "merge", counts, staged.copied, staged.copies, in_target)
 
@@ -88,6 +99,7 @@ def _multiset(
     else:
         last.deleted = rows.compare(rule, counts)
         in_target = sum(count.inserted + count.unchanged for count in counts.values())
-        if last.deleted or any(count.inserted for count in counts.values()):
-            rows.replace(rule)
+        new = sum(count.inserted for count in counts.values())
+        if last.deleted + new:
+            rows.replace(rule, last.deleted, new)
     return Outcome("diff", counts, staged.copied, staged.copies, in_target)

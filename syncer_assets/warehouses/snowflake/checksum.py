@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ...drivers import snowflake
-from ...drivers.postgres_checksum import canonical_type, key_rows_schema
+from ...drivers.postgres_checksum import canonical_type
 from ...model.columns import Column
-from ...model.keys import Buckets, whole_number
+from ...model.keys import Buckets, key_rows_schema, whole_number
 from ...model.table import Target
 from . import names, types
 from .session import Session

@@ -93,10 +93,8 @@ def watermarks(session: Session, target: Target, partition: str | None = None) -
     if not _exists(session):
         return []
     where, values = _of(target, partition)
-    return [
-        Watermark(key, int(seq), low, safe, high, updated_at)
-        for key, seq, low, safe, high, updated_at in session.rows(WATERMARKS_SQL.format(partition=where), values)
-    ]
+    found = session.rows(WATERMARKS_SQL.format(partition=where), values)
+    return [Watermark(key, int(seq), *others) for key, seq, *others in found]
 
 
 def rows(session: Session, target: Target, partition: str | None = None) -> list[LedgerRow]:

@@ -36,7 +36,8 @@ WHERE target_name = ?
 NO_IDENTITY = ", target_oid = NULL, lake_generation = NULL"
 
 WATERMARKS_SQL = """
-SELECT partition_key, seq, low, safe, high, updated_at FROM "_SYNCER"."WATERMARKS"
+SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256
+FROM "_SYNCER"."WATERMARKS" LEFT JOIN "_SYNCER"."LOADS" USING (target_name, partition_key, seq)
 WHERE target_name = ? {partition} ORDER BY partition_key
 """
 

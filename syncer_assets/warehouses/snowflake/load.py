@@ -82,6 +82,7 @@ def _transact(
             ledger.check_epoch(session, plan, epoch)
             ledger.check_position(session, plan)
             identity = ledger.check_table(session, plan)
+            write.check_rows(session, plan, shape)
             outcome = write.write(session, plan, shape, staged, counts, transaction_id)
             plan.emit("rows merged", table=plan.target.name, partition=plan.partition, how=outcome.how)
             ledger.fence(session, plan, epoch, identity, transaction_id)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from ...model.errors import ConfigError
+from .. import protocol
 from ..base import LoadPlan
-from . import missing
-from .ledger import Counts
+from . import missing, names
+from .ledger import Counts, has_loads
 from .merge import Merge
 from .multiset import Multiset
-from .schema import Shape
+from .schema import LONG_AGO, Shape
 from .session import Session
 from .staging import Staging
 
@@ -35,6 +36,14 @@ def check(plan: LoadPlan, shape: Shape) -> None:
             partition=plan.partition,
             fix="declare a key, or use load: replace",
         )
+
+
+def check_rows(session: Session, plan: LoadPlan, shape: Shape) -> None:
+    """Raises IdentityChanged where a load has written rows to a table without a key, though the ledger has none."""
+    if protocol.begins_to_append(plan) and not shape.created:
+        query = f"SELECT COUNT(*) FROM {names.table(plan.target)} WHERE {names.column(names.CAPTURED)} > {LONG_AGO}"
+        if session.row(query)[0] and not has_loads(session, plan.target):
+            raise protocol.unknown_rows(plan)
 
 
 def write(

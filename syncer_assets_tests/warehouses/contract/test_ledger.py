@@ -133,6 +133,24 @@ def test_a_table_made_anew_is_refused_until_adopted(orders: Loads, under_test: W
     assert orders.load([(1, "a")]).rows_unchanged == 1
 
 
+def test_without_a_key_rows_that_a_lost_ledger_had_are_not_appended_again(orders: Loads) -> None:
+    """As where the table is restored without the schema of the ledger."""
+    orders.load_kind, orders.key = "append", ()
+    orders.load([(1, "a")])
+    orders.warehouse.forget(orders.target)
+    orders.warehouse.adopt(orders.target, GENERATION)
+    with pytest.raises(IdentityChanged, match=r"rows of loads that the ledger does not know.*empty the table"):
+        orders.load([(1, "a"), (2, "a")])
+    assert orders.ids() == [1]
+
+
+def test_without_a_key_a_second_partition_is_appended_to_the_first(orders: Loads) -> None:
+    orders.load_kind, orders.key = "append", ()
+    orders.load([(1, "a")])
+    replace(orders, partition="other").load([(2, "a")])
+    assert orders.ids() == [1, 2]
+
+
 def test_forgetting_one_partition_keeps_the_others(orders: Loads) -> None:
     other = replace(orders, partition="other")
     orders.load([(1, "a")])

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from syncer_assets.drivers import postgres_checksum as contract
 from syncer_assets.model.columns import Column
-from syncer_assets.model.keys import Buckets
+from syncer_assets.model.keys import Buckets, key_rows_schema
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.warehouses.postgres.plans import ORDERS, Loads
 
@@ -116,7 +116,7 @@ def test_the_contract_is_as_written_down(database: Database) -> None:
     parts = (sql.Identifier("source"), columns, ["a", "b"], 16)
     with database.connect() as connection:
         assert contract.checksum(connection, contract.checksum_query(*parts)) == {bucket: (1, row_hash)}
-        rows = contract.key_rows(connection, contract.key_rows_query(*parts), contract.key_rows_schema("ab", ()))
+        rows = contract.key_rows(connection, contract.key_rows_query(*parts), key_rows_schema("ab", ()))
     assert rows.to_pylist() == [{"k0": "ü", "k1": "7", "hash": row_hash}]
 
 
@@ -129,7 +129,7 @@ def test_the_buckets_of_an_integer_are_its_remainders(database: Database) -> Non
         found = contract.checksum(connection, contract.checksum_query(*parts, number="id"))
         assert {bucket: rows for bucket, (rows, _) in found.items()} == {5: 3, 1: 1}
         rows = contract.key_rows_query(*parts, only=[1], number="id")
-        assert contract.key_rows(connection, rows, contract.key_rows_schema(["id"], ()))["k0"].to_pylist() == [
+        assert contract.key_rows(connection, rows, key_rows_schema(["id"], ()))["k0"].to_pylist() == [
             "-9223372036854775808"
         ]
 

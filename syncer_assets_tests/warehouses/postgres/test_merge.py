@@ -5,6 +5,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from syncer_assets.model.columns import Column
 from syncer_assets.model.errors import AssertionFailed
 from syncer_assets.model.report import LoadReport
 from syncer_assets.model.table import IndexSpec
@@ -77,6 +78,16 @@ def test_within_one_extraction_the_last_row_wins(orders: Loads, warehouse_db: Da
     report = orders.load(wide)
     assert (report.rows_deduplicated, report.rows_inserted, report.rows_updated) == (1400, 699, 1)
     assert {i: s for i, s, _ in rows(warehouse_db)} == {n % 700: s for n, (_, s) in enumerate(wide)}
+
+
+def test_key_columns_may_have_any_name_when_versions_are_compared(orders: Loads, warehouse_db: Database) -> None:
+    named = ("newest", "place", "source", "verdict", "s", "t")
+    orders.columns = tuple(Column(name, "int64", "bigint", nullable=False) for name in named)
+    orders.key = named[:5]
+    orders.load([(1, 2, 3, 4, 5, 6)])
+    report = orders.load([(1, 2, 3, 4, 5, 7), (1, 2, 3, 4, 5, 8)])
+    assert (report.rows_updated, report.rows_deduplicated) == (1, 1)
+    assert warehouse_db.scalar("SELECT t FROM shop.orders") == 8
 
 
 def test_the_last_row_of_a_long_file_wins(orders: Loads, warehouse_db: Database) -> None:

@@ -123,6 +123,15 @@ def test_a_table_of_a_person_that_can_hold_it_all_is_kept(orders: Loads, warehou
     assert warehouse_db.scalar("SELECT count(*) FROM pg_index WHERE indrelid = 'shop.orders'::regclass") == 1
 
 
+def test_rows_of_a_person_are_appended_to_without_a_key(orders: Loads, warehouse_db: Database) -> None:
+    """They are none that a load has written, and that a lost ledger would bring again."""
+    warehouse_db.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders AS SELECT 1::bigint AS id, 'theirs' AS status")
+    orders.load_kind, orders.key, orders.columns = "append", (), ORDERS[:2]
+    orders.load([(2, "ours")])
+    orders.load([(3, "ours")])
+    assert [row[0] for row in warehouse_db.execute("SELECT id FROM shop.orders ORDER BY id")] == [1, 2, 3]
+
+
 def test_a_table_of_a_person_with_duplicate_keys_is_refused(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
         "CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint, status text, amount numeric(12,2));"

@@ -12,7 +12,7 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from ....model.errors import AssertionFailed, ConfigError, SchemaChanged
+from ....model.errors import AssertionFailed, ConfigError, LostRace, SchemaChanged
 from ....model.files import CoreReport, CoreSpec, FileSpec, beside
 from ....model.report import CheckResult, Emit
 from .. import catalog, ledger, names
@@ -155,7 +155,10 @@ def _load(core: Core, run_id: str, full: bool) -> CoreReport:
     report = CoreReport(target.name, core.core.load)
     row = connection.execute(BEGIN_SQL, (target.name, raw.name, run_id)).fetchone()
     stamp = connection.execute(STAMP_SQL, (raw.name,)).fetchone()
-    assert row is not None and stamp is not None
+    oid = catalog.table_oid(connection, raw)
+    assert row is not None and stamp is not None and oid is not None
+    if not catalog.is_as_seen(connection, raw, oid):
+        raise LostRace("somebody rewrote the raw table meanwhile", table=target.name)
     declared, upto = row
     since: datetime | None = upto
     if full or core.core.load == "full":

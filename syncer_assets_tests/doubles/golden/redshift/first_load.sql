@@ -16,7 +16,7 @@ INSERT INTO _syncer.targets VALUES (..);
 SELECT COUNT(*) FROM _syncer.loads WHERE target_name = ?;
 UPDATE _syncer.targets SET lake_generation = ?, target_oid = NULL, updated_at = ?::TIMESTAMPTZ WHERE target_name = ?;
 COMMIT;
-SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
+SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM _syncer.watermarks LEFT JOIN _syncer.loads USING (target_name, partition_key, seq) WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
 UPDATE _syncer.targets SET epoch = epoch + ?, updated_at = ?::TIMESTAMPTZ WHERE target_name = ?;
 SELECT epoch FROM _syncer.targets WHERE target_name = ?;
 SELECT target_oid FROM _syncer.targets WHERE target_name = ?;

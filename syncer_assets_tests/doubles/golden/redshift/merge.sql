@@ -1,5 +1,5 @@
 SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ?;
-SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
+SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM _syncer.watermarks LEFT JOIN _syncer.loads USING (target_name, partition_key, seq) WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
 SET statement_timeout TO ?;
 SET timezone TO ?;
 SET enable_case_sensitive_identifier TO true;

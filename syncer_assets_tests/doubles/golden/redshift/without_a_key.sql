@@ -7,7 +7,7 @@ INSERT INTO _syncer.targets VALUES (..);
 SELECT COUNT(*) FROM _syncer.loads WHERE target_name = ?;
 UPDATE _syncer.targets SET lake_generation = ?, target_oid = NULL, updated_at = ?::TIMESTAMPTZ WHERE target_name = ?;
 COMMIT;
-SELECT partition_key, seq, low, safe, high, updated_at FROM _syncer.watermarks WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
+SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM _syncer.watermarks LEFT JOIN _syncer.loads USING (target_name, partition_key, seq) WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
 SET statement_timeout TO ?;
 SET timezone TO ?;
 SET enable_case_sensitive_identifier TO true;

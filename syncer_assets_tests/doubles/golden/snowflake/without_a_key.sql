@@ -1,5 +1,5 @@
 SELECT TABLE_TYPE, CREATED FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?;
-SELECT partition_key, seq, low, safe, high, updated_at FROM "_SYNCER"."WATERMARKS" WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
+SELECT partition_key, seq, low, safe, high, updated_at, manifest_sha256 FROM "_SYNCER"."WATERMARKS" LEFT JOIN "_SYNCER"."LOADS" USING (target_name, partition_key, seq) WHERE target_name = ? AND partition_key = ? ORDER BY partition_key;
 ALTER SESSION SET QUERY_TAG = '{"application": "syncer_assets", "run_id": "test", "table": "shop.orders", "partition": "all"}';
 BEGIN;
 SELECT TO_VARCHAR(CURRENT_TRANSACTION());
