@@ -5,8 +5,12 @@ socket is read only when the next batch is asked for, so what is held is a batch
 meanwhile. https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase_ps.html
 """
 
+import select
+import socket
 import struct
 from collections.abc import Generator
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +35,9 @@ from .columns import (
 from .native import Kind, MysqlRows
 
 RECEIVE_BYTES = 1024 * 1024
+WAKE_BYTES = 128 * 1024
+"""The server sends 16 kB at a time, and to be woken for each costs both sides. What comes last is less:"""
+WAIT_MILLISECONDS = 5
 
 INTEGERS = {
     FIELD_TYPE.TINY: 1,
@@ -80,11 +87,18 @@ class _Received:
     """What came from the server and is not parsed yet: `_data[_start:_stop]`."""
 
     def __init__(self, connection: Any):  # PyMySQL has no public names for these
-        self._socket = connection._sock
+        self._socket, self._silent_seconds = connection._sock, connection._read_timeout
         first = connection._rfile.read1(RECEIVE_BYTES)  # what PyMySQL has read ahead, or else what comes first
         self._data = bytearray(RECEIVE_BYTES)
         self._data[: len(first)] = first
         self._start, self._stop = 0, len(first)
+        self._poll: select.poll | None = None
+        if type(self._socket) is socket.socket:  # of TLS, no poll says what is there
+            with suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, WAKE_BYTES)
+            self._socket.setblocking(False)
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
 
     def fill(self, rows: MysqlRows) -> None:
         """Receive and parse until the rows are as many as a batch has, or all. Raises pymysql.OperationalError."""
@@ -96,10 +110,21 @@ class _Received:
             if rows.full or rows.ended:
                 return
             self._make_room()
-            count = self._socket.recv_into(memoryview(self._data)[self._stop :])
+            count = self._receive(memoryview(self._data)[self._stop :])
             if not count:
                 raise mysql.pymysql.OperationalError(2013, "the server closed the connection while rows were read")
             self._stop += count
+
+    def _receive(self, into: memoryview) -> int:
+        """How many bytes came, 0 at the end. Raises OSError, also where none come for too long."""
+        if self._poll is None:
+            return self._socket.recv_into(into)
+        silent_at = monotonic() + self._silent_seconds
+        while monotonic() < silent_at:
+            self._poll.poll(WAIT_MILLISECONDS)
+            with suppress(BlockingIOError):
+                return self._socket.recv_into(into)
+        raise TimeoutError
 
     def _make_room(self) -> None:
         """Bring the packet that is not whole to the front; one that fills the buffer gets one of twice the size."""

@@ -18,7 +18,6 @@ import psycopg
 from psycopg import sql
 
 from ..model.columns import Column
-from ..model.keys import key_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,15 +169,6 @@ def key_rows(connection: psycopg.Connection, query: sql.Composed, schema: "pa.Sc
             column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
     )
-
-
-def key_rows_schema(key: Sequence[str], beside: Sequence[object]) -> "pa.Schema":
-    """What `key_rows` of a source or warehouse gives: k0, k1 .., hash, b0, b1 .."""
-    import pyarrow as pa
-
-    texts = [pa.field(f"b{number}", pa.string()) for number in range(len(beside))]
-    keys = [pa.field(name, pa.string()) for name in key_fields(key)]
-    return pa.schema([*keys, pa.field("hash", pa.int64()), *texts])
 
 
 @contextmanager

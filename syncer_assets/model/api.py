@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
+from .backoff import DEFAULT, Backoff
 from .errors import ConfigError, LakeCorrupt
 from .partition import UNPARTITIONED, PartitionScheme
 from .report import CheckResult
@@ -16,13 +17,14 @@ PagesBy = Literal["none", "page", "offset", "cursor", "link"]
 
 @dataclass(frozen=True)
 class ApiLimits:
-    """How an API is asked. `timeout_seconds` counts between two bytes, `response_seconds` for a whole answer."""
+    """How an API is asked. `timeout_seconds` counts between two bytes, `response_seconds` for a whole answer,
+    `budget_seconds` for one page with all its repeats (None: what the API's `backoff` has)."""
 
     requests_per_second: float = 5.0
     concurrency: int = 1
     timeout_seconds: float = 30.0
     response_seconds: float = 300.0
-    budget_seconds: float = 300.0
+    budget_seconds: float | None = None
     page_mb: float = 64.0
     pages: int = 100_000
 
@@ -40,6 +42,13 @@ class Api:
     other_hosts: tuple[str, ...] = ()
     limits: ApiLimits = field(default_factory=ApiLimits)
     files_url: str = ""
+    backoff: Backoff = DEFAULT
+
+    @property
+    def page_backoff(self) -> Backoff:
+        """How a page is asked for again: as the YAML's `failover` says, for as long as its `limits` say, if they do."""
+        budget = self.limits.budget_seconds
+        return self.backoff if budget is None else replace(self.backoff, budget_seconds=budget)
 
     @property
     def variables(self) -> tuple[str, ...]:

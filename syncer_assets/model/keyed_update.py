@@ -179,7 +179,7 @@ class BatchCounts:
 
 @dataclass
 class KeyedReport:
-    """One run of one partition."""
+    """One run of one partition. `columns` are the target's, the key's first: name, type, and the source's column."""
 
     name: str
     partition: str
@@ -201,6 +201,7 @@ class KeyedReport:
     since: str = ""
     until: str = ""
     changed_after: str = ""
+    columns: list[tuple[str, str, str]] = field(default_factory=list)
     source_effort: dict[str, float | int | str] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
 

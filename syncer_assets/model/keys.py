@@ -5,8 +5,12 @@ Keys of a comparison are canonical texts (the contract of `drivers/postgres_chec
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .columns import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,12 @@ def whole_number(columns: Sequence[Column], key: Sequence[str]) -> str | None:
 def key_fields(key: Sequence[str]) -> list[str]:
     """The names of the key's columns in an answer of `key_rows`."""
     return [f"k{number}" for number in range(len(key))]
+
+
+def key_rows_schema(key: Sequence[str], beside: Sequence[object]) -> "pa.Schema":
+    """What `key_rows` of a source or warehouse gives: k0, k1 .., hash, b0, b1 .."""
+    import pyarrow as pa
+
+    texts = [pa.field(f"b{number}", pa.string()) for number in range(len(beside))]
+    keys = [pa.field(name, pa.string()) for name in key_fields(key)]
+    return pa.schema([*keys, pa.field("hash", pa.int64()), *texts])

@@ -1,7 +1,9 @@
 """Partitions: what a person re-runs (DESIGN 2 and 5). Tens to hundreds per table, never one per chunk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from .errors import ConfigError
@@ -14,13 +16,17 @@ ID_WIDTH = 12
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: the cursor range `[start, end)` (None = open), or the rows whose `column` starts with `prefix`."""
+    """One partition: the cursor range `[start, end)` (None = open), or the rows whose `column` starts with `prefix`.
+
+    With a `length`, the first `length` characters are `prefix`: of a shorter one that is the whole text.
+    """
 
     key: str = UNPARTITIONED
     start: Scalar | None = None
     end: Scalar | None = None
     column: str | None = None
     prefix: str | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,11 @@ class PartitionScheme:
             case "prefix":
                 if self.prefixes and key not in self.prefixes:
                     raise ConfigError(f"{key!r} is none of the listed prefixes", fix="add it to `partitions.prefixes`")
-                return Partition(key=key, column=self.column, prefix=key)
+                if self.length is not None and not 0 < len(key) <= self.length:
+                    raise ConfigError(
+                        f"{key!r} is no prefix of {self.length} characters", fix="only a shorter text is its own prefix"
+                    )
+                return Partition(key=key, column=self.column, prefix=key, length=self.length)
             case "none":
                 if key != UNPARTITIONED:
                     raise ConfigError(f"the table has no partitions, so {key!r} is none of them", fix="leave it out")
@@ -159,6 +169,12 @@ class PartitionScheme:
             )
         edge = None if start == first else _edge(start, kind)
         return Partition(key=key, start=edge, end=_edge(_after(start, self.every), kind))
+
+
+def overlapping(prefixes: Sequence[str]) -> list[tuple[str, str]]:
+    """Of the prefixes each that begins with another one (or is there twice), and that one."""
+    found = sorted(prefixes)
+    return [(longer, shorter) for shorter, longer in pairwise(found) if longer.startswith(shorter)]
 
 
 def _after(start: datetime, every: Every) -> datetime:

@@ -77,9 +77,10 @@ class TableFacts:
 class Read:
     """The rows of a table that lie after `after`, up to `upto`, within `[start, end)` of the first cursor column.
 
-    `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it;
-    `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled, `keys`
-    for those with one of these keys: served by an index on the key, where one is.
+    `order` are the order columns (cursor.., key..); `prefix` keeps the rows whose `prefix_column` starts with it
+    (with a `prefix_length`: whose first characters, as many, are it);
+    `null_cursor` asks for the rows without a cursor instead, `not_null` for those where that column is filled, `null`
+    for those where it is not, `keys` for those with one of these keys: served by an index on the key, where one is.
     `with_ties` completes the last group of equal order values, which a table without a key needs. `where` is a further
     condition in the source's SQL (see `sync.condition`), its columns without a table.
     """
@@ -94,8 +95,10 @@ class Read:
     end: Scalar | None = None
     prefix_column: str | None = None
     prefix: str | None = None
+    prefix_length: int | None = None
     null_cursor: bool = False
     not_null: str | None = None
+    null: str | None = None
     limit: int | None = None
     with_ties: bool = False
     keys: Keys | KeySpan | None = None

@@ -47,7 +47,8 @@ CODES = Codes(
         "28*": ACCESS,
         "3D000": DATABASE,
         "57P04": DATABASE,
-        "42501": "grant the missing privilege: SELECT on a source, ownership of its schema on a warehouse",
+        "42501": "grant the missing privilege: SELECT on a source (BYPASSRLS where row-level security would hide rows),"
+        " ownership of its schema on a warehouse",
         "42P01": "check the table's name, or remove it from the YAML",
         "42703": "check the column's name in the YAML",
         "40001": "a replica: SET max_standby_streaming_delay higher, or hot_standby_feedback = on; a warehouse: let"

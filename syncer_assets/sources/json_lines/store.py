@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.exceptions import BaseError
 
-from ...model.backoff import DEFAULT
+from ...model.backoff import DEFAULT, Backoff
 from ...model.errors import ConfigError
 from ...model.file_pattern import FilePattern
 from ...model.files import FileRefused, SourceFile
@@ -26,8 +26,11 @@ VARIABLES = {
 """The usual ones of each kind of store; obstore reads others, too."""
 
 
-def open_store(url: str, **options: str) -> "FileStore":
-    """The store at `url` (file://, s3://, az://, gs://). Nothing is made; keys come from the environment."""
+def open_store(url: str, backoff: Backoff = DEFAULT, **options: str) -> "FileStore":
+    """The store at `url` (file://, s3://, az://, gs://). Nothing is made; keys come from the environment.
+
+    `backoff` is how its client repeats a request.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         root = Path(unquote(url.removeprefix("file://"))).expanduser().resolve()
@@ -38,7 +41,7 @@ def open_store(url: str, **options: str) -> "FileStore":
         raise ConfigError(f"the url {url!r} is of no known kind", fix="use file://, s3://bucket/prefix, gs:// or az://")
     with _errors(f"{url} cannot be opened", url):
         keys = keys_of(parts.scheme, options)
-        store: Any = obstore.store.from_url(url, retry_config=retry_config(DEFAULT), **keys, **options)  # type: ignore[arg-type]  # options differ by store
+        store: Any = obstore.store.from_url(url, retry_config=retry_config(backoff), **keys, **options)  # type: ignore[arg-type]  # options differ by store
         return FileStore(url, store)
 
 

@@ -1,5 +1,6 @@
 """Where the values of a cursor come from, and what of their writers this server can show (DESIGN 5, rules 3 to 5)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -24,8 +25,14 @@ SELECT EXTRA LIKE '%%auto_increment%%', LOWER(COALESCE(COLUMN_DEFAULT, '')) LIKE
 """
 _VARIABLES = """
 SHOW GLOBAL VARIABLES WHERE Variable_name IN
-  ('read_only', 'wsrep_on', 'auto_increment_increment', 'group_replication_single_primary_mode')
+  ('read_only', 'super_read_only', 'innodb_read_only', 'wsrep_on', 'auto_increment_increment',
+   'group_replication_single_primary_mode')
 """
+_APPLIERS = """
+SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'system user' AND COMMAND <> 'Daemon'
+"""
+"""The server's own threads that take over a primary's changes; seen with PROCESS."""
+
 _NEXT_ID = "SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
 
 
@@ -59,7 +66,7 @@ def allocation(connection: mysql.Connection, table: str, column: str) -> Allocat
         increment=int(variables.get("auto_increment_increment", 1)),
         clustered=variables.get("wsrep_on") == "ON" or variables.get("group_replication_single_primary_mode") == "OFF",
         sees_writers=_may_list_writers(connection),
-        applied_until=_applied_until(connection, read_only=variables.get("read_only", "OFF") not in ("OFF", "0")),
+        applied_until=_applied_until(connection, read_only=takes_no_writes(variables)),
     )
 
 
@@ -70,6 +77,12 @@ def protection(cursor: CursorColumn, facts: Allocation) -> Protection:
         return of_writers
     risk, reason = _of_values(cursor, facts)
     return Protection("writers_finished", False, reason, risk) if risk else Protection("writers_finished", True)
+
+
+def takes_no_writes(variables: Mapping[str, str]) -> bool:
+    """Whether a server's variables say that it is read only (`innodb_read_only` is that of Aurora's readers)."""
+    names = ("read_only", "super_read_only", "innodb_read_only")
+    return any(variables.get(name, "OFF") not in ("OFF", "0") for name in names)
 
 
 def next_id(connection: mysql.Connection, table: str) -> int | None:
@@ -150,12 +163,16 @@ def _may_list_writers(connection: mysql.Connection) -> bool:
 
 
 def _applied_until(connection: mysql.Connection, *, read_only: bool) -> datetime | None:
-    """How far a replica has applied its primary's changes; the epoch where that cannot be told."""
+    """How far a replica has applied its primary's changes; the epoch where that cannot be told.
+
+    A read-only server that follows nobody by replication (a reader of Aurora, a secondary of a group) gets its rows in
+    a way that it does not show: it is a replica, too, and the lag counts from now.
+    """
     status = replica_status(connection)
     if status is None:
-        return EPOCH if read_only else None
+        return EPOCH if read_only or mysql.scalar(connection, _APPLIERS) else None
     if not status:
-        return None
+        return now(connection) if read_only else None
     behind = [row.get("Seconds_Behind_Master", row.get("Seconds_Behind_Source")) for row in status]
     if any(seconds is None for seconds in behind):
         return EPOCH

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ...drivers import mysql, mysql_rows
-from ...drivers.postgres_checksum import key_rows_schema
 from ...model.columns import Column
 from ...model.errors import SyncError
-from ...model.keys import Buckets, Keys, whole_number
+from ...model.keys import Buckets, Keys, key_rows_schema, whole_number
 from .canonical import canonical
 from .keys import condition
 from .names import quoted, relation

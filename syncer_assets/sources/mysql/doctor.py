@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ...drivers import mysql
 from ...model.report import CheckResult
-from .allocation import now, replica_status
+from .allocation import now, replica_status, takes_no_writes
 from .settings import server_settings
 
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0), (10, 6)
@@ -17,8 +17,9 @@ GRANTS = "GRANT SELECT ON <database>.* TO <role>; GRANT PROCESS, REPLICATION CLI
 
 _VARIABLES = """
 SHOW GLOBAL VARIABLES WHERE Variable_name IN
-  ('read_only', 'wsrep_on', 'auto_increment_increment', 'max_connections', 'system_time_zone', 'time_zone',
-   'character_set_server', 'transaction_isolation', 'tx_isolation', 'innodb_autoinc_lock_mode')
+  ('read_only', 'super_read_only', 'innodb_read_only', 'wsrep_on', 'auto_increment_increment', 'max_connections',
+   'system_time_zone', 'time_zone', 'character_set_server', 'transaction_isolation', 'tx_isolation',
+   'innodb_autoinc_lock_mode')
 """
 
 _LONG_OPEN = """
@@ -112,10 +113,9 @@ def _role(granted: str) -> CheckResult:
 def _primary(connection: mysql.Connection, variables: dict[str, str]) -> CheckResult:
     status = replica_status(connection)
     if status is None:
-        hidden = variables.get("read_only", "OFF") not in ("OFF", "0")
         return _judge(
             "primary",
-            not hidden,
+            not takes_no_writes(variables),
             "the server takes writes",
             "the server is read only and the role may not see whether it is a replica, so nothing is proven final: "
             "GRANT REPLICATION CLIENT (MariaDB: REPLICA MONITOR) ON *.* TO the role",
@@ -123,9 +123,9 @@ def _primary(connection: mysql.Connection, variables: dict[str, str]) -> CheckRe
         )
     return _judge(
         "primary",
-        not status,
+        not status and not takes_no_writes(variables),
         "the server is the primary",
-        "the server is a replica, which does not show who still writes: late commits are ruled out by "
+        "the server is a replica or read only, which does not show who still writes: late commits are ruled out by "
         "`late_commit_lag` alone; read from the primary, or raise the lag",
         warn=True,
     )

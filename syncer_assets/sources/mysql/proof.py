@@ -62,8 +62,8 @@ def capture(
 ) -> Capture | None:
     """The maximum, THEN the source's time, THEN the writers. None for an empty table.
 
-    Proven at once are times where only the lag protects, which is in `provable`, and ids of an engine that has no
-    transactions.
+    Proven at once is a ceiling below which nobody could write when the writers were listed, times where only the lag
+    protects, which is in `provable`, and ids of an engine that has no transactions.
     """
     cursor = order[: len(spec.cursor)]
     ceiling = maximum(connection, spec.table, cursor)
@@ -84,7 +84,7 @@ def capture(
         server=server,
         proof=kind,
         writers=(UNLISTED,) if listed is None else tuple(sorted(writer.name for writer in listed)),
-        proven=not facts.has_transactions if kind == "writers_finished" else cursor[0].kind in TIME_KINDS,
+        proven=listed == [] if kind == "writers_finished" else cursor[0].kind in TIME_KINDS,
         sentinel=sentinel,
         allocated=allocated,
     )

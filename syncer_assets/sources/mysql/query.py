@@ -54,18 +54,21 @@ def conditions(read: Read) -> list[str]:
         found.append(_beyond(read, read.upto, "<", "<="))
     if read.not_null is not None:
         found.append(f"{name(read.not_null)} IS NOT NULL")
+    if read.null is not None:
+        found.append(f"{name(read.null)} IS NULL")
     if read.keys is not None:
         found.append(condition(read.keys, "t."))
     if read.prefix is not None and read.prefix_column is not None:
-        found.append(starts_with(read.prefix_column, read.prefix))
+        found.append(starts_with(read.prefix_column, read.prefix, read.prefix_length))
     if read.where is not None:
         found.append(read.where)
     return found
 
 
-def starts_with(column: str, prefix: str) -> str:
-    """True of a column whose text starts with exactly these characters, whatever its collation holds for equal."""
-    return f"{prefix_of(column, len(prefix))} = {literal(prefix.encode())}"
+def starts_with(column: str, prefix: str, length: int | None = None) -> str:
+    """True of a column whose text starts with exactly these characters (whose first `length` are these), whatever its
+    collation holds for equal."""
+    return f"{prefix_of(column, length or len(prefix))} = {literal(prefix.encode())}"
 
 
 def prefix_of(column: str, length: int) -> str:
@@ -118,7 +121,8 @@ def _where(read: Read) -> str:
 
 def _beyond(read: Read, mark: Mark, strict: str, last: str) -> str:
     """The rows on one side of a mark: the bound of the first column, then where equal that of the next, and so on."""
-    pairs = [(_ordered(read, column), literal(value)) for column, value in zip(read.order, mark, strict=False)]
+    marked = zip(read.order, mark, strict=False)
+    pairs = [(_ordered(read, column), _value(read, column, value)) for column, value in marked]
     (column, value), *rest = reversed(pairs)
     found = f"{column} {last} {value}"
     for column, value in rest:
@@ -128,5 +132,17 @@ def _beyond(read: Read, mark: Mark, strict: str, last: str) -> str:
 
 def _ordered(read: Read, column: CursorColumn) -> str:
     """A column as it is ordered and compared. An enum or set orders by number, but compares with text as text."""
-    spelt = next((c.column.source_type for c in read.columns if c.column.name == column.name), "")
+    spelt = _spelt(read, column)
     return f"CAST({name(column.name)} AS CHAR)" if spelt.startswith(("enum", "set")) else name(column.name)
+
+
+def _value(read: Read, column: CursorColumn, value: object) -> str:
+    """What such a column is compared with. Numbers that are read as text compare with a text as doubles do."""
+    spelt = _spelt(read, column)
+    if isinstance(value, str) and spelt.startswith(("bit", "decimal")):
+        return str(int(value, 2)) if spelt.startswith("bit") else f"{Decimal(value):f}"
+    return literal(value)
+
+
+def _spelt(read: Read, column: CursorColumn) -> str:
+    return next((c.column.source_type for c in read.columns if c.column.name == column.name), "")

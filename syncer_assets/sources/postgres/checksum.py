@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ...drivers import postgres_checksum as contract
 from ...model.columns import Column
-from ...model.keys import Buckets, Keys, whole_number
+from ...model.keys import Buckets, Keys, key_rows_schema, whole_number
 from . import keys
 from .query import relation
 
@@ -55,7 +55,7 @@ def key_rows(
         wanted = [part for part in (keys.condition(rows), _condition(where)) if part is not None]
         both = sql.Composed(wanted).join(" AND ")
         query = contract.key_rows_query(relation(table), _types(columns), key, where=both, beside=texts)
-    return contract.key_rows(connection, query, contract.key_rows_schema(key, beside))
+    return contract.key_rows(connection, query, key_rows_schema(key, beside))
 
 
 def _condition(where: str | None) -> sql.SQL | None:

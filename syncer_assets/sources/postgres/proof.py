@@ -8,12 +8,13 @@ an xid, and xmax is the last *completed* xid + 1.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 import psycopg
 from psycopg import sql
 
 from ...model.capture import Capture, Protection
-from ...model.errors import ConfigError
+from ...model.errors import ConfigError, SyncError
 from ...model.marks import TIME_KINDS, CursorColumn, Mark, is_below
 from ...model.table import TableSpec
 from ..provable import provable
@@ -28,24 +29,25 @@ WITH RECURSIVE family AS (
      SELECT c.oid, c.relkind
        FROM family JOIN pg_inherits i ON i.inhparent = family.oid JOIN pg_class c ON c.oid = i.inhrelid),
 root AS (SELECT oid, relkind FROM family LIMIT 1),
-column_ AS (
-     SELECT a.attnum, a.attidentity, pg_get_expr(d.adbin, d.adrelid) AS expression, d.oid AS default_oid
-       FROM root JOIN pg_attribute a ON a.attrelid = root.oid AND a.attname = %(column)s
-       LEFT JOIN pg_attrdef d ON d.adrelid = root.oid AND d.adnum = a.attnum),
+columns_ AS (
+     SELECT a.attrelid, a.attnum, a.attidentity, pg_get_expr(d.adbin, d.adrelid) AS expression, d.oid AS default_oid
+       FROM family JOIN pg_attribute a ON a.attrelid = family.oid AND a.attname = %(column)s
+       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum),
+column_ AS (SELECT columns_.* FROM columns_ JOIN root ON root.oid = attrelid),
 sequence_ AS (
-     SELECT dep.refobjid AS oid FROM column_ JOIN pg_depend dep ON dep.classid = 'pg_attrdef'::regclass
-        AND dep.objid = column_.default_oid AND dep.refclassid = 'pg_class'::regclass
+     SELECT dep.refobjid AS oid FROM columns_ JOIN pg_depend dep ON dep.classid = 'pg_attrdef'::regclass
+        AND dep.objid = columns_.default_oid AND dep.refclassid = 'pg_class'::regclass
         JOIN pg_class c ON c.oid = dep.refobjid AND c.relkind = 'S'
      UNION
-     SELECT dep.objid FROM root, column_ JOIN pg_depend dep ON dep.classid = 'pg_class'::regclass
+     SELECT dep.objid FROM columns_ JOIN pg_depend dep ON dep.classid = 'pg_class'::regclass
         AND dep.refclassid = 'pg_class'::regclass AND dep.deptype = 'i'
         JOIN pg_class c ON c.oid = dep.objid AND c.relkind = 'S'
-      WHERE dep.refobjid = root.oid AND dep.refobjsubid = column_.attnum)
+      WHERE dep.refobjid = columns_.attrelid AND dep.refobjsubid = columns_.attnum)
 SELECT (SELECT array_agg(oid::int8) FROM family), (SELECT bool_or(relkind IN ('v', 'm', 'f')) FROM family),
        column_.attidentity <> '' OR column_.expression ~ '^nextval\\(''[^'']*''::regclass\\)$',
        (SELECT array_agg(oid::int8) FROM sequence_),
-       (SELECT s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle
-          FROM pg_sequence s JOIN sequence_ ON sequence_.oid = s.seqrelid LIMIT 1),
+       (SELECT bool_and(s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle)
+          FROM pg_sequence s JOIN sequence_ ON sequence_.oid = s.seqrelid),
        (SELECT bool_and(has_sequence_privilege(oid, 'SELECT, USAGE')) FROM sequence_),
        pg_is_in_recovery(),
        EXISTS (SELECT 1 FROM pg_subscription_rel r JOIN family ON family.oid = r.srrelid)
@@ -73,10 +75,11 @@ SELECT l.virtualxid
 _PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 
 _SELECT_ONLY = """
-SELECT NOT rolsuper AND NOT has_table_privilege(t, 'INSERT, UPDATE, DELETE, TRUNCATE')
-       AND NOT has_any_column_privilege(t, 'INSERT, UPDATE')
-  FROM pg_roles, CAST(%s AS regclass) AS t WHERE rolname = current_user
+SELECT NOT bool_or(rolsuper OR has_table_privilege(r.oid, t, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                   OR has_any_column_privilege(r.oid, t, 'INSERT, UPDATE'))
+  FROM pg_roles r, unnest(%s::int8[]::oid[]) AS t WHERE pg_has_role(current_user, r.oid, 'MEMBER')
 """
+"""A role that inherits nothing may still SET ROLE, and a partition may be written by its own name."""
 
 SENTINELS_MOST = 1000
 """More rows than this above the sequence are no sentinels: their ids come from somewhere else."""
@@ -133,6 +136,9 @@ def protection(cursor: CursorColumn, facts: Allocation) -> Protection:
         return Protection("writers_finished", False, reason, "cursor_goes_back")
     if not facts.from_sequence:
         reason = "the ids are not drawn by the column's default, so they may arrive out of order"
+        return Protection("writers_finished", False, reason, "ids_from_elsewhere")
+    if len(facts.sequences) > 1:
+        reason = "partitions or children draw their ids from sequences of their own, each at its own pace"
         return Protection("writers_finished", False, reason, "ids_from_elsewhere")
     if not facts.one_at_a_time:
         reason = "the sequence hands out blocks (CACHE or INCREMENT above 1, or CYCLE)"
@@ -218,6 +224,12 @@ def maximum(connection: psycopg.Connection, table: str, cursor: Sequence[CursorC
             sql.SQL(", ").join(sql.SQL("{} DESC").format(name) for name in names),
         )
     ).fetchone()
+    if row and any(isinstance(value, Decimal) and value.is_nan() for value in row):
+        raise SyncError(
+            f"a row has NaN in {' or '.join(column.name for column in cursor)}, behind which no other value lies",
+            table=table,
+            fix="correct it at the source, or choose another cursor",
+        )
     return tuple(row) if row else None
 
 
@@ -254,7 +266,7 @@ def _writers(
     if cursor.kind == "integer":
         rows = connection.execute(_TABLE_WRITERS, ([*facts.relations, *facts.sequences],))
     else:
-        select_only = connection.execute(_SELECT_ONLY, (relation(spec.table).as_string(connection),)).fetchone()
+        select_only = connection.execute(_SELECT_ONLY, (list(facts.relations),)).fetchone()
         rows = connection.execute(
             _ALL_WRITERS,
             {

@@ -58,12 +58,16 @@ def conditions(read: Read) -> list[sql.Composable]:
         found.append(_beyond(read.order, read.upto, "<="))
     if read.not_null is not None:
         found.append(sql.SQL("{} IS NOT NULL").format(_name(read.not_null)))
+    if read.null is not None:
+        found.append(sql.SQL("{} IS NULL").format(_name(read.null)))
     if read.keys is not None:
         found.append(keys.condition(read.keys, _name))
     if read.prefix is not None and read.prefix_column is not None:
         found.append(
             sql.SQL("left({}::text, {}) = {}").format(
-                _name(read.prefix_column), sql.Literal(len(read.prefix)), sql.Literal(read.prefix)
+                _name(read.prefix_column),
+                sql.Literal(read.prefix_length or len(read.prefix)),
+                sql.Literal(read.prefix),
             )
         )
     if read.where is not None:

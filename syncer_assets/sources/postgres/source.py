@@ -43,11 +43,13 @@ SESSION = {
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "600000",
     "jit": "off",
+    "row_security": "off",
     "answer_seconds": "3900",
 }
 """Session defaults of every connection to a source (milliseconds where a number): read only, UTC, bounded.
 
-`answer_seconds` is ours: a server that is silent for longer than a statement may run is gone."""
+With `row_security` off a policy that would hide rows from our role is an error, as in a dump. `answer_seconds` is ours:
+a server that is silent for longer than a statement may run is gone."""
 
 _SERVER = """
 concat_ws('/', extract(epoch FROM pg_postmaster_start_time())::text, pg_is_in_recovery()::text,

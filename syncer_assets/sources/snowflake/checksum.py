@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ...drivers import snowflake
-from ...drivers.postgres_checksum import key_rows_schema
 from ...model.columns import Column
-from ...model.keys import Buckets, Keys, whole_number
+from ...model.keys import Buckets, Keys, key_rows_schema, whole_number
 from .batches import batches_of
 from .canonical import canonical
 from .query import keys_condition, relation

@@ -112,8 +112,12 @@ def _where(read: Read) -> Statement:
         parts.append(_beyond(read.order, read.upto, "<", "<="))
     if read.not_null is not None:
         parts.append(Statement(f"{column_name(read.not_null)} IS NOT NULL"))
+    if read.null is not None:
+        parts.append(Statement(f"{column_name(read.null)} IS NULL"))
     if read.prefix is not None and read.prefix_column is not None:
-        parts.append(Statement(f"STARTSWITH(TO_VARCHAR({column_name(read.prefix_column)}), ?)", (read.prefix,)))
+        text = f"TO_VARCHAR({column_name(read.prefix_column)})"
+        test = f"LEFT({text}, {read.prefix_length}) = ?" if read.prefix_length else f"STARTSWITH({text}, ?)"
+        parts.append(Statement(test, (read.prefix,)))
     if isinstance(read.keys, KeySpan):
         parts.append(_compared(column_name(read.keys.column), ">=", read.keys.low))
         parts.append(_compared(column_name(read.keys.column), "<=", read.keys.high))

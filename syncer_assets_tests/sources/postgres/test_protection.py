@@ -47,6 +47,20 @@ def test_ids_from_elsewhere_are_not_protected(ceilings: Ceilings, table: str, re
     assert reason in protection.reason
 
 
+@pytest.mark.parametrize(
+    ("child", "reason"),
+    [
+        ("CREATE TABLE c (LIKE t INCLUDING DEFAULTS) INHERITS (t)", ""),
+        ("CREATE SEQUENCE s; CREATE TABLE c (id bigint DEFAULT nextval('s')) INHERITS (t)", "sequences of their own"),
+        ("CREATE TABLE c (id bigint GENERATED ALWAYS AS IDENTITY); ALTER TABLE c INHERIT t", "sequences of their own"),
+    ],
+)
+def test_a_child_with_a_sequence_of_its_own_is_not_protected(ceilings: Ceilings, child: str, reason: str) -> None:
+    ceilings.database.execute(f"CREATE TABLE t (id bigserial NOT NULL); {child}")
+    protection = ceilings.protection(ceilings.spec(key=("id",)))
+    assert (protection.protected, reason in protection.reason) == (not reason, True)
+
+
 @pytest.mark.parametrize("kind", ["VIEW v AS SELECT * FROM t", "MATERIALIZED VIEW v AS SELECT * FROM t"])
 def test_a_relation_without_locks_is_protected_by_the_lag_alone(ceilings: Ceilings, kind: str) -> None:
     ceilings.database.execute(f"CREATE TABLE t (id bigserial PRIMARY KEY, {TIME}); CREATE {kind}")
