@@ -12,8 +12,10 @@ from .. import __version__
 from ..model.api import Api, ApiReport, Endpoint
 from ..model.partition import UNPARTITIONED
 from ..resources.api import base_url_of, secrets_of
+from ..resources.environment import is_there
 from .events import log_emitter, report_progress
 from .failures import RETRY_POLICY, engine_errors
+from .file_table import RECORD
 from .inline_checks import check_results
 from .kinds import store_kind
 from .metadata import Metadata
@@ -76,7 +78,11 @@ class ApiList:
         """Where its files are. Raises ConfigError or ObjectStoreError."""
         from ..sync.lake import open_lake
 
-        return open_lake(self.api.files_url)
+        return open_lake(self.api.files_url, self.api.backoff)
+
+    def existing_files(self) -> "Lake | None":
+        """The same; None where the folder is not there yet: looking must not make it."""
+        return self.files() if is_there(self.api.files_url) else None
 
 
 class ApiConfig(dg.Config):
@@ -111,7 +117,12 @@ def build_api_asset(source: ApiList) -> dg.AssetsDefinition:
         kinds={"api", "json", store_kind(source.api.files_url)},
         description=_description(source),
         code_version=f"{__version__}-{source.endpoint.fingerprint[:8]}",
-        metadata={"dagster/storage_kind": "json"},
+        metadata={
+            "dagster/table_name": f"{source.api.name}.{source.endpoint.entity}",
+            "dagster/storage_kind": "json",
+            "dagster/column_schema": dg.TableSchema([dg.TableColumn(RECORD, "json", "A line: a record as it came.")]),
+            "dagster/uri": f"{source.api.files_url.rstrip('/')}/{source.api.name}/{source.endpoint.entity}",
+        },
         pool=source.pool,
         retry_policy=RETRY_POLICY,
     )

@@ -43,7 +43,11 @@ def build_core_asset(table: FileTable, core: CoreSpec) -> dg.AssetsDefinition:
         kinds={"postgresql", "table"},
         description=f"{core.target.name}, made of {table.spec.target.name} ({core.load}).",
         code_version=table.code_version,
-        metadata={"dagster/table_name": core.target.name, "dagster/storage_kind": "postgresql"},
+        metadata={
+            "dagster/table_name": core.target.name,
+            "dagster/storage_kind": "postgresql",
+            **_columns(table, core),
+        },
         automation_condition=AFTER_LOADS,
         pool=table.pool,
         retry_policy=RETRY_POLICY,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from .. import __version__
+from ..model.backoff import DEFAULT, Backoff
 from ..model.files import FileSpec
 from ..resources.warehouse import warehouse_resource
 from . import names
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..sources.json_lines import FileStore
 
 
-DOCUMENT = "raw_data"
+RECORD, DOCUMENT = "record", "raw_data"
 RAW_COLUMNS = (
     (DOCUMENT, "jsonb", "The document, as it came."),
     ("source_file", "text", "The file that it came with."),
@@ -36,6 +37,7 @@ class FileTable:
     spec: FileSpec
     url: str
     options: dict[str, str] = field(default_factory=dict)
+    backoff: Backoff = DEFAULT
     group: str = "default"
     owners: tuple[str, ...] = ()
     description: str | None = None
@@ -109,4 +111,4 @@ class FileTable:
         """The folder or bucket. Raises ConfigError where a folder is not there."""
         from ..sources.json_lines import open_store
 
-        return open_store(self.url, **self.options)
+        return open_store(self.url, self.backoff, **self.options)

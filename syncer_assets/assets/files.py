@@ -13,7 +13,7 @@ from ..model.table import WORKERS_MOST
 from ..resources.lookup import warehouse_of
 from .events import log_emitter
 from .failures import RETRY_POLICY, engine_errors
-from .file_table import FileTable
+from .file_table import DOCUMENT, RECORD, FileTable
 from .inline_checks import check_results
 from .kinds import store_kind
 from .metadata import Metadata, plain_metadata
@@ -55,7 +55,9 @@ def build_raw_asset(table: FileTable) -> dg.AssetsDefinition:
         code_version=table.code_version,
         metadata={
             "dagster/table_name": table.spec.target.name,
+            "dagster/storage_kind": "postgresql",
             "dagster/column_schema": table.raw_schema,
+            **_lineage(table),
             "dagster/uri": f"{table.url}/{table.spec.pattern.text}",
         },
         pool=table.pool,
@@ -84,7 +86,7 @@ def load_partition(context: dg.AssetExecutionContext, config: FileConfig, table:
             refused_again=asked_by_person(context.run.tags),
             run_id=context.run.run_id,
             emit=log_emitter(context.log),
-            backoff=resource.backoff,
+            backoff=resource.backoff.or_longer(table.backoff),
         )
         return dg.MaterializeResult(
             asset_key=table.raw_key,
@@ -115,6 +117,12 @@ def _description(table: FileTable) -> str:
     about = f"{spec.pattern.text} of {spec.source} in {spec.target.name}, a row a document, {key}."
     asks = f"The sensor `{file_sensor_name(spec.source)}` asks for new files."
     return "\n\n".join(part for part in (table.description, f"{about} {asks}") if part)
+
+
+def _lineage(table: FileTable) -> dict[str, dg.TableColumnLineage]:
+    """Documents come from the assets that write the files; none where others do."""
+    records = [dg.TableColumnDep(key, RECORD) for key in table.made_by]
+    return {"dagster/column_lineage": dg.TableColumnLineage({DOCUMENT: records})} if records else {}
 
 
 def _metadata(report: FileReport) -> Metadata:

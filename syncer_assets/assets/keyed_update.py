@@ -1,7 +1,7 @@
 """The asset of a keyed update: one run of a partition's batches, its checks, and the schedule that asks for it."""
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,6 +50,16 @@ class KeyedUpdateAsset:
     owners: tuple[str, ...] = ()
     description: str | None = None
     schedule: Cron | None = None
+    synced_as: dg.AssetKey | None = None
+    """The source's table, where a TableSync has it, too."""
+
+    @property
+    def source_key(self) -> dg.AssetKey | None:
+        """The table that it reads; None where that is a query."""
+        if self.spec.table is None:
+            return None
+        name = names.asset_names([self.spec.table])[self.spec.table]
+        return self.synced_as or names.source_key(self.spec.source, name)
 
     @property
     def key(self) -> dg.AssetKey:
@@ -100,9 +110,7 @@ def build_keyed_update_asset(update: KeyedUpdateAsset) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=update.key,
-        deps=[names.source_key(spec.source, next(iter(names.asset_names([spec.table]).values())))]
-        if spec.table
-        else [],
+        deps=[update.source_key] if update.source_key else [],
         partitions_def=update.partitions_def,
         check_specs=keyed_check_specs(update),
         required_resource_keys={source_resource(spec.source), warehouse_resource(spec.target.warehouse)},
@@ -111,7 +119,10 @@ def build_keyed_update_asset(update: KeyedUpdateAsset) -> dg.AssetsDefinition:
         kinds={database_kind(update.source_type), database_kind(update.warehouse_type)},
         description=_description(update),
         code_version=f"{__version__}-{spec.fingerprint()[:8]}",
-        metadata={"dagster/table_name": spec.target.name},
+        metadata={
+            "dagster/table_name": spec.target.name,
+            "dagster/storage_kind": database_kind(update.warehouse_type),
+        },
         pool=update.pool,
         retry_policy=RETRY_POLICY,
     )
@@ -164,7 +175,7 @@ def update_partition(
         )
     return dg.MaterializeResult(
         asset_key=update.key,
-        metadata=keyed_metadata(report),
+        metadata=keyed_metadata(report) | _columns(report, update),
         check_results=check_results(keyed_check_specs(update), report.checks, nothing_new=False),
     )
 
@@ -183,6 +194,34 @@ def keyed_metadata(report: KeyedReport) -> Metadata:
             **report.source_effort,
         }
     )
+
+
+def _columns(report: KeyedReport, update: KeyedUpdateAsset) -> Metadata:
+    """The columns that are kept, and those of the source that they are kept like."""
+    what = update.spec.table or "the query"
+    schema = [dg.TableColumn(name, type, f"`{column}` of {what}") for name, type, column in report.columns]
+    metadata: Metadata = {"dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(schema))}
+    if update.source_key:
+        deps = {name: [dg.TableColumnDep(update.source_key, column)] for name, _, column in report.columns}
+        metadata["dagster/column_lineage"] = dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))
+    return metadata
+
+
+def build_keyed_source(update: KeyedUpdateAsset, made: Container[dg.AssetKey | None]) -> list[dg.AssetSpec]:
+    """The table that it reads, as an external asset, unless another component has made that."""
+    if update.source_key is None or update.source_key in made:
+        return []
+    kind = database_kind(update.source_type)
+    return [
+        dg.AssetSpec(
+            update.source_key,
+            description=f"{update.spec.table} in the source {update.spec.source}.",
+            group_name=update.group,
+            owners=list(update.owners),
+            kinds={kind, "source"},
+            metadata={"dagster/table_name": update.spec.table, "dagster/storage_kind": kind},
+        )
+    ]
 
 
 def build_keyed_schedule(update: KeyedUpdateAsset, cron: Cron) -> dg.ScheduleDefinition:

@@ -55,6 +55,10 @@ def build_maintenance_asset(table: SyncedTable) -> dg.AssetsDefinition:
         kinds={database_kind(table.warehouse_type), "maintenance"},
         description=f"Statistics, indexes and bloat of {table.target.name} in {table.target.warehouse}.",
         code_version=table.code_version,
+        metadata={
+            "dagster/table_name": table.target.name,
+            "dagster/storage_kind": database_kind(table.warehouse_type),
+        },
         automation_condition=AFTER_LOADS,
         pool=table.load_pool,
         retry_policy=RETRY_POLICY,

@@ -46,6 +46,10 @@ def build_reconcile_asset(table: SyncedTable) -> dg.AssetsDefinition:
         kinds={database_kind(table.warehouse_type), "reconcile"},
         description=f"{table.spec.table} of {table.spec.source} against {table.target.name}: what differs, repaired.",
         code_version=table.code_version,
+        metadata={
+            "dagster/table_name": table.target.name,
+            "dagster/storage_kind": database_kind(table.warehouse_type),
+        },
         automation_condition=runs_at(table.reconcile.cron if table.reconcile else None),
         pool=table.load_pool,
         retry_policy=RETRY_POLICY,

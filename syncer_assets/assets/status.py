@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from .. import __version__
 from ..resources.lake import LAKE_RESOURCE
 from ..resources.lookup import lake_of, warehouse_of
 from ..resources.warehouse import warehouse_resource
@@ -32,6 +33,8 @@ def build_status_asset(tables: Sequence[SyncedTable]) -> dg.AssetsDefinition:
         required_resource_keys={LAKE_RESOURCE, *warehouses},
         group_name=groups.pop() if len(groups) == 1 else "report",
         kinds={"markdown"},
+        owners=sorted({owner for table in tables for owner in table.owners}),
+        code_version=__version__,
         description="How every table is now: rows, lag, what waits, bloat, red checks. Only a person asks for it.",
     )
     def status(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

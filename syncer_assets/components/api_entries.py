@@ -7,8 +7,8 @@ from pydantic import Field
 
 from ..model.api import ApiLimits, Endpoint, PagesBy, Paging
 from ..model.partition import PartitionScheme
-from .entries import ScheduleEntry
 from .fields import CronExpression, Duration, PositiveFloat, PositiveInt, between, parse_duration
+from .schedule_entries import ScheduleEntry
 
 Param = str | int | float | bool
 
@@ -29,8 +29,9 @@ class LimitsEntry(dg.Resolvable, dg.Model):
     response_seconds: PositiveFloat = Field(
         default=ApiLimits.response_seconds, description="How long an answer may take in all."
     )
-    budget_seconds: PositiveFloat = Field(
-        default=ApiLimits.budget_seconds, description="How long one page is asked for again, waits included."
+    budget_seconds: PositiveFloat | None = Field(
+        default=ApiLimits.budget_seconds,
+        description="How long one page is asked for again, waits included; as `failover` has it unless given.",
     )
     page_mb: PositiveFloat = Field(default=ApiLimits.page_mb, description="The largest page, unpacked.")
     pages: PositiveInt = Field(default=ApiLimits.pages, description="Pages of a partition after which it has no end.")

@@ -10,8 +10,9 @@ from ..assets.names import python_name
 from ..model.api import Api
 from .api_entries import EndpointEntry, LimitsEntry
 from .connections import Connections
-from .entries import ScheduleEntry, cron_of
+from .failover_entry import FAILOVER_DESCRIPTION, FailoverField, backoff_of
 from .fields import CronExpression, EnvironmentName, LakeUrl
+from .schedule_entries import ScheduleEntry, cron_of
 
 
 class ApiExtract(dg.Component, dg.Resolvable, dg.Model):
@@ -47,6 +48,9 @@ class ApiExtract(dg.Component, dg.Resolvable, dg.Model):
         default=None, description="The NAME of the environment variable that holds the address."
     )
     files: LakeUrl = Field(description="Where the files go: file://, s3://bucket/prefix, az:// or gs://.")
+    failover: FailoverField = Field(
+        default="normal", description=f"{FAILOVER_DESCRIPTION} For the API, and for the store of the files."
+    )
     bearer_env: EnvironmentName | None = Field(
         default=None, description="The NAME of the environment variable that holds a bearer token."
     )
@@ -77,6 +81,7 @@ class ApiExtract(dg.Component, dg.Resolvable, dg.Model):
             other_hosts=tuple(self.other_hosts),
             limits=self.limits.to_limits(),
             files_url=self.files,
+            backoff=backoff_of(self.failover),
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

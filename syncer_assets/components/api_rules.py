@@ -10,6 +10,7 @@ from ..model.errors import ConfigError
 from ..sources.rest.errors import ApiError
 from ..sources.rest.paging import filled
 from .api_entries import EndpointEntry
+from .failover_entry import waits_problems
 from .fields import parse_duration
 from .problems import Problem
 from .rules import owner_problems
@@ -25,7 +26,12 @@ def api_problems(
     component: "ApiExtract", connections: Sequence["Connections"], apis: Sequence["ApiExtract"]
 ) -> list[Problem]:
     """What is wrong with one ApiExtract, given the deployment's connections and all of its ApiExtracts."""
-    return [*_address_problems(component), *_name_problems(component, connections, apis), *_list_problems(component)]
+    return [
+        *_address_problems(component),
+        *_name_problems(component, connections, apis),
+        *waits_problems((), component.failover),
+        *_list_problems(component),
+    ]
 
 
 def _address_problems(component: "ApiExtract") -> Iterator[Problem]:

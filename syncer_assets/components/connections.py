@@ -9,7 +9,7 @@ from pydantic import Field
 from ..assets.alerts import build_alerts_sensor
 from ..assets.automation import build_automation_sensor
 from ..assets.repairs import build_repair_sensor
-from ..assets.report import build_report_asset
+from ..assets.report import Reported, build_report_asset
 from ..assets.sensors import build_new_rows_sensor
 from ..assets.sizes import build_sizes_sensor
 from ..assets.status import build_status_asset
@@ -153,13 +153,17 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
         return databases | ({ALERTS_RESOURCE: self.alerts.to_resource()} if self.alerts else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        from .api_extract import api_lists
         from .file_load import file_tables
+        from .keyed_update import keyed_updates
         from .problems import raise_problems
         from .rules import connection_problems
         from .table_sync import synced_tables
 
         raise_problems(context, connection_problems(self, _all_connections(context)))
-        tables = synced_tables(context.component_tree)
+        tree = context.component_tree
+        tables, files = synced_tables(tree), file_tables(tree)
+        reported = Reported(tables, files, api_lists(tree), keyed_updates(tree))
         sensors = [
             build_new_rows_sensor(source, [table for table in tables if table.spec.source == source])
             for source in self.sources
@@ -171,9 +175,10 @@ class Connections(dg.Component, dg.Resolvable, dg.Model):
         if any(sized):
             sensors.append(build_sizes_sensor(*sized))
         if self.alerts:
-            sensors.append(build_alerts_sensor(tables, self.alerts.to_rules(), file_tables(context.component_tree)))
+            sensors.append(build_alerts_sensor(tables, self.alerts.to_rules(), files))
+        assets = [build_report_asset(reported)] if reported.groups else []
         return dg.Definitions(
-            assets=[build_report_asset(tables), build_status_asset(tables)] if tables else [],
+            assets=[*assets, build_status_asset(tables)] if tables else assets,
             resources=self.resources(),
             sensors=[*sensors, build_automation_sensor()],
         )

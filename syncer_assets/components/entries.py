@@ -7,27 +7,19 @@ import dagster as dg
 import pydantic
 from pydantic import Field
 
-from ..assets.table import Cron, Reconcile
 from ..model.partition import PartitionScheme
 from ..model.table import (
-    ChunkSettings,
-    ColumnRules,
     Deletes,
-    FileSettings,
-    MaskRule,
     Profile,
     RefreshSettings,
-    SizeSettings,
-    SparseSettings,
     Strategy,
     TableSpec,
     with_profile,
 )
+from .column_entries import ColumnsEntry
 from .fields import (
     CronExpression,
     Duration,
-    EnvironmentName,
-    PositiveFloat,
     PositiveInt,
     Seconds,
     Share,
@@ -35,6 +27,8 @@ from .fields import (
     Workers,
     parse_duration,
 )
+from .reading_entries import ChunkEntry, FilesEntry, SizesEntry, SparseEntry
+from .schedule_entries import ReconcileEntry, ScheduleEntry
 from .upkeep_entries import BloatEntry, IndexEntry, RepairEntry, StorageEntry
 
 Names = str | list[str]
@@ -68,117 +62,6 @@ class PartitionsEntry(dg.Resolvable, dg.Model):
             prefixes=tuple(self.prefixes),
             length=self.length,
         )
-
-
-class ChunkEntry(dg.Resolvable, dg.Model):
-    """How much one query of the loop reads."""
-
-    rows: PositiveInt = Field(default=ChunkSettings.rows, description="The most rows that a query asks for.")
-    target_seconds: PositiveFloat = Field(
-        default=ChunkSettings.target_seconds, description="Chunks shrink until a query takes no longer."
-    )
-
-
-class FilesEntry(dg.Resolvable, dg.Model):
-    """How large Parquet files get."""
-
-    target_mb: PositiveFloat = Field(
-        default=FileSettings.target_mb, description="Compressed size at which a file is closed."
-    )
-    min_rows: PositiveInt | None = Field(
-        default=None, description="Rows below which a file is not closed, and nothing is committed on the way."
-    )
-    max_rows: PositiveInt | None = Field(default=None, description="Rows at which a file is closed.")
-
-
-class SparseEntry(dg.Resolvable, dg.Model):
-    """When ranges of ids count as sparse, and how far the `range` strategy scales them then."""
-
-    enabled: bool = Field(default=SparseSettings.enabled, description="Whether sparse ranges are looked for.")
-    efficiency_threshold: Share = Field(
-        default=SparseSettings.efficiency_threshold, description="Rows an id below which a range is sparse."
-    )
-    min_chunk_size_check: PositiveInt = Field(
-        default=SparseSettings.min_chunk_size_check, description="Only larger ranges are judged."
-    )
-    consecutive_sparse_limit: PositiveInt = Field(
-        default=SparseSettings.consecutive_sparse_limit,
-        description="Sparse ranges in a row after which the loop asks where the next row lies.",
-    )
-    max_scale_factor: PositiveInt = Field(
-        default=SparseSettings.max_scale_factor, description="How many times its size a range may grow to."
-    )
-    max_chunk_size: PositiveInt = Field(
-        default=SparseSettings.max_chunk_size, description="Ids that a scaled range spans at most."
-    )
-
-
-class SizesEntry(dg.Resolvable, dg.Model):
-    """From which estimated size on a window is read how."""
-
-    streaming_mb: PositiveFloat = Field(
-        default=SizeSettings.streaming_mb, description="From here on reading runs ahead of writing."
-    )
-    parallel_mb: PositiveFloat = Field(
-        default=SizeSettings.parallel_mb, description="From here on `workers` readers share a window."
-    )
-    parallel_rows: PositiveInt = Field(
-        default=SizeSettings.parallel_rows, description="The rows that this takes as well."
-    )
-
-
-class MaskEntry(dg.Resolvable, dg.Model):
-    """What is written in place of a text."""
-
-    text: str = Field(default=MaskRule.text, description="The text that is written.")
-    keep_last: PositiveInt | None = Field(
-        default=None, description="Characters of the value's end that follow it, unless they are the whole value."
-    )
-
-    def to_rule(self) -> MaskRule:
-        return MaskRule(self.text, self.keep_last or 0)
-
-
-class ColumnsEntry(dg.Resolvable, dg.Model):
-    """Which columns leave the source, and how."""
-
-    include: list[str] = Field(default=[], description="Only these columns; all if it is empty.")
-    exclude: list[str] = Field(default=[], description="Not these columns.")
-    hash: list[str] = Field(
-        default=[], description="Columns replaced by a keyed HMAC-SHA256 before anything is written."
-    )
-    truncate: dict[str, PositiveInt] = Field(
-        default={}, description="Text columns of which only so many first characters are written: {phone: 4}."
-    )
-    mask: dict[str, MaskEntry] = Field(
-        default={}, description='Text columns replaced by a text: {name: {text: "***"}, iban: {keep_last: 4}}.'
-    )
-    hash_key_env: EnvironmentName = Field(
-        default=ColumnRules.hash_key_env, description="The NAME of the environment variable that holds the HMAC key."
-    )
-
-
-class ScheduleEntry(dg.Resolvable, dg.Model):
-    """When to sync without being asked."""
-
-    cron: CronExpression = Field(description='A cron expression, such as "0 2 * * *".')
-    timezone: Timezone = Field(default="UTC", description="The time zone that it is counted in.")
-
-    def to_cron(self) -> Cron:
-        return Cron(self.cron, self.timezone)
-
-
-class ReconcileEntry(dg.Resolvable, dg.Model):
-    """When the table is compared with its source without being asked, and whether it is repaired then."""
-
-    cron: CronExpression | None = Field(
-        default=None, description='A cron expression, such as "0 3 * * 0"; without it by hand.'
-    )
-    timezone: Timezone = Field(default="UTC", description="The time zone that it is counted in.")
-    repair: bool = Field(default=False, description="Whether what differs is repaired, or only told.")
-
-    def to_reconcile(self) -> Reconcile:
-        return Reconcile(Cron(self.cron, self.timezone) if self.cron else None, self.repair)
 
 
 class TableEntry(dg.Resolvable, dg.Model):
@@ -302,14 +185,7 @@ class TableEntry(dg.Resolvable, dg.Model):
             sizes=_over(default.sizes, self.sizes),
             workers=self.workers if "workers" in written else default.workers,
             memory_mb=self.memory_mb if "memory_mb" in written else default.memory_mb,
-            columns=ColumnRules(
-                include=tuple(self.columns.include),
-                exclude=tuple(self.columns.exclude),
-                hash=tuple(self.columns.hash),
-                hash_key_env=self.columns.hash_key_env,
-                truncate=tuple(self.columns.truncate.items()),
-                mask=tuple((name, rule.to_rule()) for name, rule in self.columns.mask.items()),
-            ),
+            columns=self.columns.to_rules(),
             null_cursor=self.null_cursor,
             cursor_zone=self.cursor_zone,
             ignore_roles=tuple(self.ignore_roles),
@@ -332,15 +208,3 @@ def _over(default: T, entry: pydantic.BaseModel) -> T:
 def names(value: Names) -> tuple[str, ...]:
     """`id` and `[id]` mean the same."""
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def reconcile_of(value: str | ReconcileEntry | None) -> Reconcile | None:
-    """`"0 3 * * 0"` and `{cron: "0 3 * * 0"}` mean the same."""
-    return Reconcile(Cron(value)) if isinstance(value, str) else value.to_reconcile() if value else None
-
-
-def cron_of(value: str | ScheduleEntry | None) -> Cron | None:
-    """`"0 2 * * *"` and `{cron: "0 2 * * *"}` mean the same."""
-    if value is None:
-        return None
-    return Cron(value) if isinstance(value, str) else value.to_cron()

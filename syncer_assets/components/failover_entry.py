@@ -44,11 +44,16 @@ def failover_problems(connections: "Connections") -> Iterator[Problem]:
     fields |= {("sources", name): entry.failover for name, entry in connections.sources.items()}
     fields |= {("warehouses", name): entry.failover for name, entry in connections.warehouses.items()}
     for path, value in fields.items():
-        backoff = backoff_of(value)
-        waits = [backoff.base_seconds, backoff.cap_seconds, backoff.budget_seconds, backoff.run_seconds]
-        if waits != sorted(waits):
-            fix = "write base_seconds <= cap_seconds <= budget_seconds <= run_seconds"
-            yield Problem((*path, "failover"), f"the waits do not fit: {waits}", fix)
+        yield from waits_problems(path, value)
+
+
+def waits_problems(path: tuple[str, ...], value: FailoverField) -> Iterator[Problem]:
+    """Those of the `failover` at `path`."""
+    backoff = backoff_of(value)
+    waits = [backoff.base_seconds, backoff.cap_seconds, backoff.budget_seconds, backoff.run_seconds]
+    if waits != sorted(waits):
+        fix = "write base_seconds <= cap_seconds <= budget_seconds <= run_seconds"
+        yield Problem((*path, "failover"), f"the waits do not fit: {waits}", fix)
 
 
 def backoff_of(value: FailoverField) -> Backoff:

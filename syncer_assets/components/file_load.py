@@ -16,6 +16,7 @@ from ..assets.names import python_name
 from ..model.file_pattern import FilePattern
 from .api_extract import api_lists
 from .connections import Connections
+from .failover_entry import FAILOVER_DESCRIPTION, FailoverField, backoff_of
 from .fields import LakeUrl
 from .file_entries import FileEntry
 
@@ -51,6 +52,7 @@ class FileLoad(dg.Component, dg.Resolvable, dg.Model):
         description="The folder or bucket: file://, s3://bucket/prefix, az:// or gs://. Keys come from the environment."
     )
     options: dict[str, str] = Field(default={}, description="The object store's own options; no secrets.")
+    failover: FailoverField = Field(default="normal", description=FAILOVER_DESCRIPTION)
     warehouse: str = Field(description="A warehouse of Connections, of type postgres.")
     schema_: str | None = Field(default=None, alias="schema", description="The schema of raw tables; stg.")
     core_schema: str = Field(default="core", description="The schema of core tables.")
@@ -102,6 +104,7 @@ def file_tables_of(load: FileLoad, lists: Sequence[ApiList] = ()) -> list[FileTa
             spec=entry.to_spec(load.source, load.warehouse, load.schema_ or "stg", load.core_schema, load.folder),
             url=load.url.rstrip("/"),
             options=load.options,
+            backoff=backoff_of(load.failover),
             group=entry.group or load.group or python_name(load.source),
             owners=tuple(load.owners or () if entry.owners is None else entry.owners),
             description=entry.description,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..assets.names import python_name
 from ..model.errors import ConfigError
 from ..model.file_pattern import FilePattern
+from .failover_entry import waits_problems
 from .file_entries import CoreEntry, FileEntry, IdEntry, steps
 from .problems import Problem, did_you_mean
 from .rules import owner_problems
@@ -31,7 +32,8 @@ def file_problems(
                 (), "there is no syncer_assets.Connections", "add one, in a defs.yaml of its own, to the same folder"
             )
         ]
-    problems = [*_names(load, connections[0], loads), *owner_problems((), load.owners or [], None)]
+    problems = [*_names(load, connections[0], loads), *waits_problems((), load.failover)]
+    problems += owner_problems((), load.owners or [], None)
     for number, entry in enumerate(load.entities):
         problems += _entry_problems(("entities", number), entry, folder)
     return problems + list(_clashes(load, loads))

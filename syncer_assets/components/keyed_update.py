@@ -1,19 +1,25 @@
 """`syncer_assets.KeyedUpdate`: columns of a warehouse table that are kept like those of a source, by key."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import dagster as dg
 import pydantic
 from pydantic import Field
 
-from ..assets.keyed_update import KeyedUpdateAsset, build_keyed_schedule, build_keyed_update_asset
+from ..assets.keyed_update import (
+    KeyedUpdateAsset,
+    build_keyed_schedule,
+    build_keyed_source,
+    build_keyed_update_asset,
+)
 from ..assets.names import python_name
 from ..model.keyed_update import BatchSettings, KeyedUpdateSpec, RollingWindow
 from ..model.table import Target
 from .connections import Connections
-from .entries import ScheduleEntry, cron_of
 from .fields import CronExpression, Duration, PositiveInt, Share, Workers, between, parse_duration
+from .schedule_entries import ScheduleEntry, cron_of
 from .upkeep_entries import IndexEntry
 
 Count = Annotated[int, between(0, 1_000_000)]
@@ -162,15 +168,19 @@ class KeyedUpdate(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         from .keyed_rules import keyed_problems
         from .problems import raise_problems
-        from .table_sync import TableSync
+        from .table_sync import TableSync, synced_tables
 
         tree = context.component_tree
         connections = tree.get_all_components(Connections)
         updates = tree.get_all_components(KeyedUpdate)
         raise_problems(context, keyed_problems(self, connections, updates, tree.get_all_components(TableSync)))
-        update = keyed_update_of(self, connections)
+        tables = synced_tables(tree)
+        synced = {(table.spec.source, table.spec.table): table.source_key for table in tables}
+        update = replace(keyed_update_of(self, connections), synced_as=synced.get((self.source, self.table or "")))
+        before = [keyed_update_of(each, connections) for each in updates[: updates.index(self)]]
+        made = {each.source_key for each in (*tables, *before)}
         return dg.Definitions(
-            assets=[build_keyed_update_asset(update)],
+            assets=[build_keyed_update_asset(update), *build_keyed_source(update, made)],
             schedules=[build_keyed_schedule(update, update.schedule)] if update.schedule else [],
         )
 

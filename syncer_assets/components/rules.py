@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..assets.names import python_name
 from ..model.errors import ConfigError
+from ..model.partition import overlapping
 from ..model.table import own_name
 from .entries import TableEntry, names
 from .failover_entry import failover_problems
@@ -210,6 +211,8 @@ def _partition_problems(path: tuple[str, int], entry: TableEntry, cursor: tuple[
             yield problem("start", error.message, error.fix or "")
     if cut.by == "prefix" and bool(cut.prefixes) == bool(cut.length):
         yield problem(None, "partitions by prefix need either `prefixes` or `length`", "write one of the two")
+    for longer, shorter in overlapping(cut.prefixes)[:1]:
+        yield problem("prefixes", f"{longer!r} lies within {shorter!r}: both would read its rows", "remove one of them")
     strangers = {
         "start": cut.start is not None and cut.by != "time",
         "prefixes": bool(cut.prefixes) and cut.by != "prefix",
@@ -236,13 +239,15 @@ def _clashes(sync: "TableSync", syncs: Sequence["TableSync"], connections: "Conn
     own_names = table_names(sync.source, syncs)
     tables: set[tuple[str, str]] = set()
     taken_names: set[tuple[str, str]] = set()
-    targets: set[tuple[str, str, str]] = set()
+    targets: set[tuple[str, ...]] = set()
+    folding = {name for name, entry in connections.warehouses.items() if entry.type == "snowflake"}
     for other in syncs:
         for number, entry in enumerate(other.tables):
             table, path = (other.source, entry.table), ("tables", number)
             name = entry.name or (own_names.get(entry.table, "") if other.source == sync.source else "")
             source = connections.sources.get(other.source)
             target = (other.warehouse, other.target_schema, own_name(entry.table, source.type if source else ""))
+            place = tuple(map(str.upper, target)) if other.warehouse in folding else target
             if other is sync:
                 if table in tables:
                     yield Problem((*path, "table"), "the table is there twice", "remove one of the two", entry.table)
@@ -253,7 +258,7 @@ def _clashes(sync: "TableSync", syncs: Sequence["TableSync"], connections: "Conn
                         "give one of them a `name`",
                         entry.table,
                     )
-                elif target in targets:
+                elif place in targets:
                     yield Problem(
                         (*path, "table"),
                         f"another table is loaded into {'.'.join(target)} too",
@@ -262,6 +267,6 @@ def _clashes(sync: "TableSync", syncs: Sequence["TableSync"], connections: "Conn
                     )
             tables.add(table)
             taken_names.add((other.source, name))
-            targets.add(target)
+            targets.add(place)
         if other is sync:
             return

@@ -18,8 +18,9 @@ from ..assets.warehouse import build_warehouse_asset
 from ..model.table import Target, own_name
 from ..model.upkeep import Upkeep
 from .connections import Connections
-from .entries import ReconcileEntry, ScheduleEntry, TableEntry, cron_of, reconcile_of
+from .entries import TableEntry
 from .fields import CronExpression, Duration, parse_duration
+from .schedule_entries import ReconcileEntry, ScheduleEntry, cron_of, reconcile_of
 from .upkeep_entries import BloatEntry, RepairEntry, bloat_of, cron_of_bloat
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from ..model.errors import AttemptVoid
+from ..model.errors import AttemptVoid, SyncError
 from ..model.manifest import DataFile, Manifest
 from ..model.marks import TIME_KINDS, show
 from ..model.report import CheckResult
@@ -26,7 +26,7 @@ def verify_window(source: Source, lake: Lake, base: Read, manifest: Manifest, fi
     """How many rows left the window since they were read (updated or deleted); `found` is what `count_window` counted.
 
     More rows than were written mean that some came below `safe` after they should have: a doubt that the keys settle.
-    Raises AttemptVoid, before the manifest is put, where rows are missing.
+    Raises AttemptVoid, before the manifest is put, where rows are missing, and SyncError where rows share a key.
     """
     if found <= final_rows:
         return final_rows - found
@@ -113,6 +113,8 @@ def _cursor_protected(
     reason = protection.reason
     if protection.protected and window is not None and window.pinned_seconds > spec.pin_limit.total_seconds():
         reason = f"a transaction has been open for {window.pinned_seconds:.0f} s, so `safe` stands still until it ends"
+    if protection.protected and window is not None and window.ids_from_elsewhere:
+        reason = "many ids lie above the last one of the column's sequence: they are drawn elsewhere, in any order"
     if needing_full:
         names = ", ".join(needing_full)
         reason = f"rows read before have values in the new column {names}: `syncer run --full` reads them again"
@@ -124,7 +126,7 @@ def _cursor_protected(
 
 
 def _missing_keys(source: Source, lake: Lake, read: Read, files: Sequence[DataFile], key: tuple[str, ...]) -> int:
-    """How many keys the source has in the window that no file brought."""
+    """How many keys the source has in the window that no file brought. Raises SyncError where rows share a key."""
     wanted = tuple(column for column in read.columns if column.column.name in (*key, *(c.name for c in read.order)))
     there = [batch.select(list(key)) for batch in source.read(replace(read, columns=wanted))]
     written = []
@@ -134,6 +136,13 @@ def _missing_keys(source: Source, lake: Lake, read: Read, files: Sequence[DataFi
     if not there:
         return 0
     left = pa.Table.from_batches(there).select(list(key))
+    if shared := left.num_rows - left.group_by(list(key)).aggregate([]).num_rows:
+        raise SyncError(
+            f"its key ({', '.join(key)}) is not unique: {shared} rows of the window have the key of another one, and"
+            " paging by it passed rows over",
+            table=read.table,
+            fix="name columns in `key` that tell every row apart",
+        )
     if not written:
         return left.num_rows
     right = pa.Table.from_batches(written).select(list(key)).cast(left.schema)

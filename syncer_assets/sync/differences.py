@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from ..model.columns import Column
+from ..model.errors import ConfigError
 from ..model.keys import Buckets, key_fields
 from ..model.marks import CursorColumn, Mark, Scalar, decode
 from ..model.partition import UNPARTITIONED, Partition
@@ -91,10 +92,17 @@ def find_rows(
     """The rows of the buckets whose sums differ.
 
     The order is the point (DESIGN 6): what is loaded first, then the warehouse, then the source. A row that the source
-    has not is gone then, and not merely newer; a row at or below what was loaded has to be in the warehouse.
+    has not is gone then, and not merely newer; a row at or below what was loaded has to be in the warehouse. Raises
+    ConfigError where nothing is known to be loaded: every row would be still to come.
     """
     found = Differences()
     floors = _floors(warehouse, table)
+    if table.spec.cursor and not floors and different(left, right):
+        raise ConfigError(
+            f"the ledger has nothing of {table.target.name}, so that no row of it can be called missing",
+            table=table.spec.table,
+            fix="materialise it, then compare",
+        )
     for only in batches(left, right):
         rows = Buckets(buckets, only)
         here = warehouse.key_rows(table.target, table.columns, table.key, rows, table.told_by_warehouse)
@@ -219,7 +227,7 @@ def _inside(partition: Partition, *, by_prefix: bool) -> pl.Expr:
     """True of the rows of a partition; those without a cursor are in the one that is open to the left."""
     if by_prefix:
         assert partition.prefix is not None
-        return pl.col("prefix").str.head(len(partition.prefix)) == partition.prefix
+        return pl.col("prefix").str.head(partition.length or len(partition.prefix)) == partition.prefix
     value = pl.col("cursor")
     inside = pl.lit(True) if partition.start is None else (value >= pl.lit(partition.start)).fill_null(False)
     return (

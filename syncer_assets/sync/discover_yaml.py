@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from ..model.table import TableSpec
+from ..model.table import TableSpec, own_name
 from .discover import Proposal
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -15,9 +15,37 @@ TEMPLATE = ("{{", "{%", "{#")
 
 
 def to_yaml(source: str, warehouse: str, schema: str, proposals: Sequence[Proposal], head: Sequence[str] = ()) -> str:
-    """A `defs.yaml` with one TableSync. Lines that a person should look at begin with `# CHECK`."""
+    """A `defs.yaml` with a TableSync for each schema of the warehouse that its tables need: tables of one name cannot
+    share one. Lines that a person should look at begin with `# CHECK`."""
+    first, *others = _by_schema(schema, proposals).items()
+    texts = [_document(source, warehouse, *first, [f"# {line}" for line in head])]
+    for name, entries in others:
+        tables = ", ".join(own_name(each.spec.table, "") for each in entries)
+        texts.append(_document(source, warehouse, name, entries, _comment(f"CHECK schema: {schema} has {tables}")))
+    return "---\n".join(texts)
+
+
+def _by_schema(schema: str, proposals: Sequence[Proposal]) -> dict[str, list[Proposal]]:
+    """The tables by the warehouse's schema: those of `public` keep the one that is asked for."""
+    chosen: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
+    for proposal in sorted(proposals, key=lambda each: not each.spec.table.lower().startswith("public.")):
+        table, wanted = proposal.spec.table, schema
+        if proposal.refused is None:
+            own, number = re.sub(r"\W+", "_", table.partition(".")[0].lower()), 1
+            while (wanted, own_name(table, "")) in taken:
+                wanted, number = f"{schema}_{own}{number if number > 1 else ''}", number + 1
+            taken.add((wanted, own_name(table, "")))
+        chosen[table] = wanted
+    found: dict[str, list[Proposal]] = {schema: []}
+    for proposal in proposals:
+        found.setdefault(chosen[proposal.spec.table], []).append(proposal)
+    return found
+
+
+def _document(source: str, warehouse: str, schema: str, proposals: Sequence[Proposal], head: Sequence[str]) -> str:
     lines = [
-        *(f"# {line}" for line in head),
+        *head,
         "type: syncer_assets.TableSync",
         "attributes:",
         f"  source: {scalar(source)}",

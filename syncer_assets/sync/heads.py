@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from ..model.manifest import Manifest
-from ..model.marks import Mark
+from ..model.marks import CursorColumn, Mark
 from .lake import Lake, Place
 
 REMEMBERED_MOST = 200_000
@@ -18,12 +18,13 @@ CLOSED_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Head:
-    """What a partition's last manifest says of its marks."""
+    """What a partition's last manifest says of its marks, and the first column that they are of."""
 
     seq: int
     safe: Mark | None
     high: Mark | None
     closed: bool
+    cursor: CursorColumn | None = None
 
 
 _known: dict[tuple[str, str], tuple[str, Head, float]] = {}
@@ -54,4 +55,5 @@ def head_of(lake: Lake, place: Place) -> Head | None:
 
 
 def _head(manifest: Manifest) -> Head:
-    return Head(manifest.seq, manifest.safe, manifest.high, manifest.closed)
+    cursor = manifest.order[0] if manifest.cursor else None
+    return Head(manifest.seq, manifest.safe, manifest.high, manifest.closed, cursor)

@@ -12,7 +12,8 @@ from ..sources.keyed import KeyedSource
 from ..warehouses.base import Warehouse
 from ..warehouses.keyed import KeyedWarehouse, UpdateColumns
 from .doctor import Finding
-from .keyed_update import able, batches_of, is_current, measure_all, slice_of
+from .keyed_cycle import batches_of, is_current, measure_all, slice_of
+from .keyed_update import able
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ class Lake:
         prefix = f"{_safe(source)}/{_safe(table)}"
         with _errors(f"the lake {self.url} cannot be listed"):
             found = obstore.list_with_delimiter(self.store, prefix)["common_prefixes"]
-        names = [unquote(path.rsplit("/", 1)[1]) for path in found]
-        return sorted(name for name in names if not name.startswith("_"))
+        names = [path.rsplit("/", 1)[1] for path in found]
+        return sorted(unquote(name) for name in names if not name.startswith("_"))  # of a key it is written as %5F
 
     def commit(self, place: Place, manifest: Manifest) -> None:
         """Put the manifest if its `seq` is free: the one commit point of an extraction.

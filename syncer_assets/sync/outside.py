@@ -1,5 +1,6 @@
 """Rows that no window or partition holds: counted, and never passed over in silence (DESIGN 5, rule 7)."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from ..model.errors import ConfigError
@@ -22,6 +23,26 @@ def refuse_null_cursor(source: Source, spec: TableSpec, resolved: Resolved) -> N
             table=spec.table,
             fix="fill the column, write `null_cursor: include` to read them each time, or choose another cursor",
         )
+
+
+def refuse_null_order(source: Source, spec: TableSpec, resolved: Resolved, window: Read) -> None:
+    """A NULL in a later cursor column or in the key lies neither below nor above a mark: rows with one, of the window
+    or of a value that it begins or ends with, stop the sync before they would be passed over."""
+    nullable = {column.column.name for column in resolved.read if column.column.nullable}
+    first, *later = (column.name for column in resolved.order)
+    reads = []
+    if window.upto:
+        start = window.after[0] if window.after else window.start
+        reads.append(replace(window, after=None, start=start, upto=window.upto[:1]))
+    if spec.null_cursor == "include" and window.start is None:
+        reads.append(replace(window, null_cursor=True, after=None, upto=None))
+    for name in later:
+        if name in nullable and (rows := sum(source.count(replace(read, null=name)) for read in reads)):
+            raise ConfigError(
+                f"{rows} rows have no {name!r} (NULL), by which rows of one {first!r} are ordered and told apart",
+                table=spec.table,
+                fix="fill the column, or choose a `cursor` and a `key` without NULL",
+            )
 
 
 def count_null_cursors(source: Source, spec: TableSpec, resolved: Resolved) -> int:
@@ -48,6 +69,8 @@ def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Wi
     lost = ""
     if counts["rows_unlisted_prefix"]:
         lost = "rows start with none of the listed prefixes: add them to `partitions.prefixes`"
+        if spec.partitions.length:
+            lost = "rows have no text in `partitions.column`, and no partition holds them: fill it at the source"
     elif endless:
         lost = ENDLESS
     elif sentinel is not None and spec.partitions.by == "id":
@@ -62,8 +85,11 @@ def rows_outside(source: Source, spec: TableSpec, resolved: Resolved, window: Wi
 
 def _count_unlisted(source: Source, spec: TableSpec, resolved: Resolved) -> int:
     scheme = spec.partitions
-    if scheme.by != "prefix" or not scheme.prefixes or not scheme.column:
+    if scheme.by != "prefix" or not scheme.column:
         return 0
+    if scheme.length:
+        read = replace(_table_read(spec, resolved), prefix_column=scheme.column)
+        return source.count(replace(read, null=scheme.column)) + source.count(replace(read, prefix="", prefix_length=1))
     return source.count_outside(spec.table, scheme.column, scheme.prefixes, where=resolved.where)
 
 

@@ -157,7 +157,18 @@ class _OpenFile:
             compression="zstd",
             compression_level=1,
             use_dictionary=repetitive_columns(first),  # type: ignore[arg-type]  # a list of names will do
+            write_statistics=self._bounded_columns(),  # type: ignore[arg-type]  # so will it here
         )
+
+    def _bounded_columns(self) -> list[str]:
+        """Columns whose smallest and largest value each row group carries: a scan of texts takes a tenth of all work
+        and lets readers skip next to nothing, unless rows come in their order."""
+        of_width = (pa.types.is_primitive, pa.types.is_decimal)
+        return [
+            field.name
+            for field in self._schema
+            if field.name == self._cursor or any(is_one(field.type) for is_one in of_width)
+        ]
 
     def _note_range(self, batch: pa.RecordBatch) -> None:
         if self._cursor is None:

@@ -101,7 +101,8 @@ def table_keys(
     value = source.maximum(spec.table, cursor) if cursor else None
     scheme = spec.partitions
     if scheme.by == "prefix" and not scheme.prefixes and scheme.column and scheme.length:
-        keys = source.distinct_prefixes(spec.table, scheme.column, scheme.length)
+        found = source.distinct_prefixes(spec.table, scheme.column, scheme.length)
+        keys = [prefix for prefix in found if prefix]  # rows without a text are outside: see `outside`
     else:
         keys = scheme.keys(value, (clock or source.clock)(spec.table) if scheme.by == "time" else datetime.now(UTC))
     return TableKeys(tuple(keys), None if value is None else (value,))
@@ -112,7 +113,10 @@ def _pending(
 ) -> Iterator[Pending]:
     maximum = ",".join(encode(known.maximum) or ())
     for key, head in zip(known.keys, heads, strict=True):
-        reason = _reason(head, known.maximum, spec.partitions.partition(key, cursor.kind))
+        if head is not None and head.high is not None and head.cursor not in (None, cursor):
+            reason = "another cursor"  # which the sync refuses, and says the way out
+        else:
+            reason = _reason(head, known.maximum, spec.partitions.partition(key, cursor.kind))
         if reason:
             yield Pending(spec, key, reason, maximum, head.seq if head else 0)
 

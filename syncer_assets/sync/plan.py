@@ -201,6 +201,7 @@ class _Planner:
             end=partition.end,
             prefix_column=partition.column,
             prefix=partition.prefix,
+            prefix_length=partition.length,
             with_ties=self.resolved.with_ties,
             where=self.resolved.where,
         )

@@ -147,6 +147,7 @@ def _write_rows(source: Source, table: Compared, head: Manifest, wanted: Wanted,
         end=partition.end,
         prefix_column=partition.column,
         prefix=partition.prefix,
+        prefix_length=partition.length,
         where=resolved.where,
     )
     names = [column.name for column in head.columns]

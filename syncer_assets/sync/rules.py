@@ -7,6 +7,7 @@ from ..model.columns import Column
 from ..model.errors import ConfigError
 from ..model.manifest import Manifest
 from ..model.marks import TIME_KINDS, CursorColumn, CursorKind
+from ..model.partition import overlapping
 from ..model.table import TableSpec
 from ..sources.base import SourceColumn, TableFacts
 from .condition import condition
@@ -102,6 +103,28 @@ def check_same_rules(head: Manifest | None, columns: tuple[Column, ...]) -> None
             )
 
 
+def follows(head: Manifest | None, spec: TableSpec, resolved: Resolved) -> bool:
+    """Whether the marks of `head` are places in the order that is read now; a cursor may get further columns."""
+    if head is None or (head.safe is None and head.high is None):
+        return True
+    kinds = [column.kind for column in head.order[: len(head.cursor)]]
+    now = resolved.order[: len(head.cursor)]
+    return spec.cursor[: len(head.cursor)] == head.cursor and kinds == [column.kind for column in now]
+
+
+def check_same_cursor(head: Manifest | None, spec: TableSpec, resolved: Resolved) -> None:
+    """A mark of another cursor tells nothing of what this one has read: refused without `full`. Raises ConfigError."""
+    if head is not None and not follows(head, spec, resolved):
+        before = ", ".join(f"{column.name} ({column.kind})" for column in head.order[: len(head.cursor)])
+        now = ", ".join(f"{column.name} ({column.kind})" for column in resolved.order[: len(spec.cursor)])
+        raise ConfigError(
+            f"it was read by the cursor {before}, and is to be read by {now} from now on",
+            table=head.table,
+            partition=head.partition,
+            fix="restore `cursor`, or read the table anew with `syncer run --full`",
+        )
+
+
 def _in_words(column: Column) -> str:
     return f"by the rule `{column.transform}`" if column.hidden else "as it is"
 
@@ -162,6 +185,12 @@ def _load_fits(spec: TableSpec, key: tuple[str, ...]) -> None:
         )
     if not spec.cursor and spec.partitions.by != "none":
         raise ConfigError("partitions need a cursor", table=spec.table, fix="name a `cursor`, or drop `partitions`")
+    for longer, shorter in overlapping(spec.partitions.prefixes):
+        raise ConfigError(
+            f"the prefix {longer!r} of `partitions` lies within {shorter!r}: both would read its rows",
+            table=spec.table,
+            fix="list prefixes of which none begins with another",
+        )
     hidden = set(spec.columns.exclude) | set(spec.columns.hash)
     if lost := [name for name in key if name in spec.columns.exclude]:
         raise ConfigError(

@@ -146,13 +146,22 @@ def _summed(ledger: Sequence[LedgerRow]) -> list[PartitionLoads]:
             PartitionLoads(
                 partition=key,
                 seq=max(row.seq for row in rows),
-                rows=sum(row.rows_inserted - row.rows_deleted for row in rows),
+                rows=_rows(rows),
                 last_loaded_at=last,
                 last_rows=sum(row.rows_in for row in latest),
                 last_seconds=max((row.seconds for row in latest if row.seconds is not None), default=None),
             )
         )
     return found
+
+
+def _rows(ledger: Sequence[LedgerRow]) -> int:
+    """What a partition's ledger counts, as `PartitionLoads` says."""
+    begun = min(row.loaded_at for row in ledger)
+    first = [row for row in ledger if row.loaded_at == begun]
+    stood = any(row.rows_unchanged for row in first)
+    rows = sum(row.rows_inserted - row.rows_deleted for row in ledger)
+    return rows + sum(row.rows_unchanged + row.rows_updated + row.rows_deleted for row in first if stood)
 
 
 def _table(

@@ -23,8 +23,9 @@ CAPTURES_MOST = 32
 class Window:
     """`(low, high]` of a partition; rows up to `safe` are final. `pending` are captures for the next sync to judge.
 
-    `sentinel` is an id above the sequence whose rows are read beside the window. `carried` are the provisional files
-    of the last manifest where they are not read again: see `carry`.
+    `sentinel` is an id above the sequence whose rows are read beside the window; `ids_from_elsewhere` says that there
+    are too many for that. `carried` are the provisional files of the last manifest where they are not read again: see
+    `carry`.
     """
 
     low: Mark | None
@@ -34,6 +35,7 @@ class Window:
     pending: tuple[Capture, ...] = ()
     sentinel: Mark | None = None
     pinned_seconds: float = 0.0
+    ids_from_elsewhere: bool = False
     carried: tuple[DataFile, ...] = ()
 
     def has_news(self, head: Manifest | None) -> bool:
@@ -104,6 +106,9 @@ def open_window(
         pending=_thinned(pending),
         sentinel=capture.sentinel,
         pinned_seconds=waiting,
+        ids_from_elsewhere=capture.allocated is not None
+        and capture.sentinel is None
+        and is_below(capture.allocated, capture.ceiling),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from syncer_assets.assets.report import REPORT_KEY
+
 
 def materialized(result: dg.ExecuteInProcessResult) -> dict[str, str | None]:
     """Asset to partition, for every materialisation."""
@@ -38,3 +40,15 @@ def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
 def everything_recorded(instance: dg.DagsterInstance, run_ids: list[str]) -> str:
     """All event records of these runs, as text: where a secret must not be."""
     return "\n".join(str(entry.to_json()) for run_id in run_ids for entry in instance.all_logs(run_id))
+
+
+def run_report(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, **config: object
+) -> dg.ExecuteInProcessResult:
+    """The asset `report`, materialised by a person."""
+    return dg.materialize(
+        [asset for asset in definitions.resolve_asset_graph().assets_defs if REPORT_KEY in asset.keys],
+        instance=instance,
+        raise_on_error=False,
+        run_config={"ops": {"report": {"config": config}}},
+    )

@@ -10,9 +10,10 @@ import pytest
 
 from syncer_assets.assets import api
 from syncer_assets.assets.api import API_CHECKS, due_requests
+from syncer_assets.assets.report import REPORT_KEY
 from syncer_assets.components.deployment import Deployment, load_deployment
 from syncer_assets.model.errors import SyncError
-from syncer_assets_tests.assets.results import checks, everything_recorded, failure, materialized, metadata
+from syncer_assets_tests.assets.results import checks, everything_recorded, failure, materialized, metadata, run_report
 from syncer_assets_tests.misbehaving_api import Answer, Asked, MisbehavingApi, Reply, orders, paged
 
 TOKEN = "C4naryToken"
@@ -38,9 +39,10 @@ attributes:
       schedule: "10 * * * *"
     - {entity: countries, path: /countries, schedule: "0 5 * * *"}
 """
-CONNECTIONS = (
-    "type: syncer_assets.Connections\nattributes: {lake: {url: 'memory://lake'}, sources: {}, warehouses: {}}\n"
-)
+CONNECTIONS = """
+type: syncer_assets.Connections
+attributes: {lake: {url: "{{ env('TEST_LAKE') }}"}, sources: {}, warehouses: {}}
+"""
 
 
 def answer(asked: Asked) -> Reply:
@@ -93,6 +95,7 @@ def crm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterIns
         (tmp_path / "defs" / name).mkdir(parents=True)
         (tmp_path / "defs" / name / "defs.yaml").write_text(text)
     with MisbehavingApi(answer) as server:
+        monkeypatch.setenv("TEST_LAKE", f"file://{tmp_path / 'lake'}")
         monkeypatch.setenv("TEST_FILES", f"file://{tmp_path / 'files'}")
         monkeypatch.setenv("TEST_CRM_URL", server.url)
         monkeypatch.setenv("TEST_CRM_TOKEN", TOKEN)
@@ -110,6 +113,9 @@ def test_records_arrive_in_files_and_every_check_passes(crm: Crm) -> None:
     assert report["partition_closed"] == "true" and report["dagster/partition_row_count"] == 25
     assert [path.name for path in (crm.folder / "files/crm/orders" / DAY).glob("*.gz")] == ["00000001-00000.jsonl.gz"]
     assert materialized(crm.run("countries")) == {"api/crm/countries": None}
+    told = metadata(run_report(crm.deployment.definitions, crm.instance), REPORT_KEY)
+    assert (told["lists"], told["list_reads"], told["records"]) == (2, 2, 27)
+    assert "| api/crm/orders | 1 | 25 |" in str(told["report"])
 
 
 def test_a_closed_partition_is_read_again_when_a_person_asks_and_only_then(crm: Crm) -> None:

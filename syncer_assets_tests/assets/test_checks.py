@@ -7,7 +7,9 @@ import dagster as dg
 import pytest
 
 from syncer_assets.assets.checks import CHECKSUM, FRESHNESS
+from syncer_assets.assets.checksum import comparison_result
 from syncer_assets.components.deployment import Deployment, load_deployment
+from syncer_assets.sync.checksum import Comparison
 from syncer_assets_tests.components.deployments import write_defs
 
 TABLES = """
@@ -55,3 +57,11 @@ def test_every_standalone_check_has_a_condition_of_its_own(deployment: Deploymen
         for asset in deployment.assets(table):
             for spec in asset.check_specs:
                 assert spec.automation_condition is None
+
+
+@pytest.mark.parametrize(("left_out", "told"), [((), ""), (("ratio", "email"), "; not compared: ratio, email")])
+def test_checksum_names_the_columns_that_it_does_not_compare(left_out: tuple[str, ...], told: str) -> None:
+    result = comparison_result(Comparison("orders", 7, 7, 17, 0, 0, 0, 0, 0, 0.1, columns_left_out=left_out))
+    assert result.passed and result.description == f"7 rows equal in 17 buckets{told}"
+    named = result.metadata.get("columns_left_out")
+    assert (named.value if named else None) == (", ".join(left_out) or None)

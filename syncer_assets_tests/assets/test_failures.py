@@ -1,9 +1,12 @@
 """The engine's errors become Failures: one message, no driver exception behind it, and no second layer of retries."""
 
+import os
+import signal
+
 import dagster as dg
 import pytest
 
-from syncer_assets.assets.failures import engine_errors
+from syncer_assets.assets.failures import INTERRUPTED, engine_errors
 from syncer_assets.model.errors import ConfigError, DbError, LostRace, SyncError
 
 
@@ -35,3 +38,20 @@ def test_an_error_becomes_a_failure(error: SyncError) -> None:
 def test_what_is_no_error_of_the_engine_passes_through() -> None:
     with pytest.raises(ZeroDivisionError), engine_errors():
         raise ZeroDivisionError
+
+
+def test_a_step_that_is_interrupted_is_not_tried_again() -> None:
+    """Dagster does so by a policy: a run that is terminated, all of it in one process, would go on."""
+    tries: list[int] = []
+
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def interrupted() -> None:
+        tries.append(1)
+        with engine_errors():
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+    result = dg.materialize([interrupted], raise_on_error=False)
+    assert not result.success and tries == [1]
+    [failure] = result.get_step_failure_events()
+    assert INTERRUPTED in str(failure.step_failure_data.user_failure_data)

@@ -5,9 +5,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from syncer_assets.assets.report import REPORT_KEY
 from syncer_assets.components.loading import load_definitions
 from syncer_assets.warehouses import registry
 from syncer_assets.warehouses.registry import open_sizer
+from syncer_assets_tests.assets.results import metadata, run_report
 from syncer_assets_tests.doubles.snowflake import SnowflakeDouble
 from syncer_assets_tests.doubles.snowflake.account import VirtualWarehouse
 from syncer_assets_tests.servers import Database
@@ -52,7 +54,7 @@ def asset(tmp_path: Path) -> dg.AssetsDefinition:
 
 
 def _asset(folder: Path, text: str) -> dg.AssetsDefinition:
-    (folder / "defs.yaml").write_text(text)
+    (folder / "defs.yaml").write_text(text.replace("memory://lake", f"file://{folder / 'lake'}"))
     graph = load_definitions(folder).resolve_asset_graph()
     return next(asset for asset in graph.assets_defs if asset.key.path[0] == "keyed_update")
 
@@ -62,20 +64,37 @@ def _run(asset: dg.AssetsDefinition, instance: dg.DagsterInstance, partition: st
 
 
 def test_each_partition_is_a_run_with_checks_and_numbers(
-    visits: Visits, asset: dg.AssetsDefinition, instance: dg.DagsterInstance
+    visits: Visits, asset: dg.AssetsDefinition, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     rows = 0
     for partition in ("group-00", "group-01"):
         result = _run(asset, instance, partition)
         assert result.success
-        metadata = result.asset_materializations_for_node(asset.node_def.name)[0].metadata
-        rows += int(str(metadata["rows"].value))
-        assert metadata["rows_updated"].value == metadata["rows"].value
-        assert metadata["workers"].value == 2
+        numbers = metadata(result, asset.key)
+        rows += int(str(numbers["rows"]))
+        assert (numbers["rows_updated"], numbers["workers"]) == (numbers["rows"], 2)
         evaluations = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
         assert evaluations == {"row_count": True, "rows_without_prefix": True, "key_indexed": True, "as_declared": True}
     assert rows == ROWS
     assert visits.different() == 0
+    told = metadata(run_report(load_definitions(tmp_path), instance), REPORT_KEY)
+    assert (told["keyed_updates"], told["keyed_rows"], told["keyed_rows_updated"]) == (1, ROWS, ROWS)
+    assert "| analytics.visits | 2 | 0 |" in str(told["report"])
+
+
+def test_it_shows_its_columns_and_where_each_comes_from(
+    visits: Visits, asset: dg.AssetsDefinition, instance: dg.DagsterInstance
+) -> None:
+    metadata = _run(asset, instance, "group-00").asset_materializations_for_node(asset.node_def.name)[0].metadata
+    schema, lineage = metadata["dagster/column_schema"].value, metadata["dagster/column_lineage"].value
+    assert isinstance(schema, dg.TableSchema) and isinstance(lineage, dg.TableColumnLineage)
+    types = {column.name: column.type for column in schema.columns}
+    there = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'visits'::regclass"
+    kept = [name for name, kind in visits.database.execute(there) if types.get(name) == kind]
+    assert sorted(kept) == sorted(types) and "visit_id" in types and len(types) > 2
+    key = dg.AssetKey(["source", "house", "VISITS"])
+    assert lineage.deps_by_column["visit_id"] == [dg.TableColumnDep(key, "VISIT_ID")]
+    assert lineage.deps_by_column.keys() == types.keys()
 
 
 def test_a_step_is_sized_as_the_yaml_declares(
@@ -94,8 +113,8 @@ def test_a_step_is_sized_as_the_yaml_declares(
     result = _run(
         _asset(tmp_path, YAML.replace(source, f"{source}, sizing: {{sizes: [{{size: LARGE}}]}}")), instance, "group-00"
     )
-    metadata = result.asset_materializations_for_node(result.job_def.nodes[0].name)[0].metadata
-    assert (metadata["size_found"].value, compute.resized) == ("XSMALL", ["LARGE", "XSMALL"])
+    sized = result.asset_materializations_for_node(result.job_def.nodes[0].name)[0].metadata
+    assert (sized["size_found"].value, compute.resized) == ("XSMALL", ["LARGE", "XSMALL"])
 
 
 def test_a_failure_is_one_message_and_nothing_personal_is_in_any_event(

@@ -7,25 +7,83 @@ import pytest
 
 from syncer_assets.assets.events import event_line
 from syncer_assets.assets.reading_picture import SAMPLES_MOST, ReadingPicture, bars, thinned
+from syncer_assets.components.loading import load_definitions
 from syncer_assets.model.report import silent
 from syncer_assets_tests.assets.conftest import FIRST_ITEMS, JANUARY, Shop
 from syncer_assets_tests.assets.results import metadata
-from syncer_assets_tests.components.deployments import deploy
 from syncer_assets_tests.servers import Database
 
+EVERYTHING = """
+type: syncer_assets.Connections
+attributes:
+  lake: {url: "memory://lake"}
+  sources:
+    shop: {type: postgres, dsn_env: TEST_SHOP_DSN}
+    house: {type: snowflake, dsn_env: TEST_HOUSE_DSN}
+  warehouses:
+    analytics: {type: postgres, dsn_env: TEST_ANALYTICS_DSN}
+---
+type: syncer_assets.TableSync
+attributes:
+  source: shop
+  warehouse: analytics
+  owners: ["team:shop"]
+  tables:
+    - {table: public.orders, cursor: updated_at, partitions: {by: time, every: month, start: "2026-01-01"}}
+    - {table: public.countries, load: replace}
+---
+type: syncer_assets.ApiExtract
+attributes:
+  source: crm
+  base_url: https://api.example.com
+  files: memory://files
+  owners: ["team:crm"]
+  endpoints: [{entity: reviews, path: /reviews}]
+---
+type: syncer_assets.FileLoad
+attributes:
+  source: crm
+  url: memory://files
+  warehouse: analytics
+  owners: ["team:crm"]
+  entities:
+    - entity: reviews
+      pattern: "crm/reviews/**/*.jsonl.gz"
+      id: id
+      core: {columns: {stars: {path: stars, type: bigint}}}
+---
+type: syncer_assets.KeyedUpdate
+attributes: {name: visits, source: house, warehouse: analytics, target: public.visits, table: PUBLIC.VISITS, key: id,
+  owners: ["team:house"]}
+---
+type: syncer_assets.KeyedUpdate
+attributes: {name: more_visits, source: house, warehouse: analytics, target: public.more, table: PUBLIC.VISITS, key: id,
+  owners: ["team:house"]}
+"""
+OF_ALL = {"report", "status"}
+"""They are about every table, and are of none."""
+BY_MATERIALISATION = {"analytics", "lake", "source", "keyed_update"}
+"""What the columns are is known when the table was looked at."""
+WITHOUT_COLUMNS = {"maintenance", "reconcile", *OF_ALL}
 
-def test_every_asset_has_a_description_owners_kinds_and_a_group(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tables = "- {table: public.orders, cursor: updated_at}\n- {table: public.countries, load: replace}\n"
-    owned = deploy(tmp_path, tables, monkeypatch, head='owners: ["team:shop", "data@example.com"]\n')
-    graph = owned.definitions.resolve_asset_graph()
-    of_tables = [key for key in graph.get_all_asset_keys() if len(key.path) > 1]
-    assert len(of_tables) == 10
-    for key in of_tables:
-        node = graph.get(key)
-        assert node.description and node.kinds and node.group_name == "shop", key
-        assert node.owners == ["team:shop", "data@example.com"], key
+
+def test_every_asset_of_every_component_says_what_it_is_whose_and_where(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(EVERYTHING)
+    graph = load_definitions(tmp_path).resolve_asset_graph()
+    keys = graph.get_all_asset_keys()
+    places = {key.path[0] for key in keys}
+    assert places == {"api", "raw", "core", *BY_MATERIALISATION, *WITHOUT_COLUMNS}
+    for key in keys:
+        node, place = graph.get(key), key.path[0]
+        assert node.description and node.kinds and node.owners and node.group_name != "default", key
+        assert "dagster/code_references" in node.metadata, f"{key} does not lead to its YAML"
+        assert bool(node.code_version) == (place != "source"), key
+        assert ("dagster/table_name" in node.metadata) == (place not in OF_ALL), key
+        assert ("dagster/storage_kind" in node.metadata) == (place not in OF_ALL), key
+        known = place not in BY_MATERIALISATION | WITHOUT_COLUMNS
+        assert ("dagster/column_schema" in node.metadata) == known, key
+        if place in ("raw", "core"):
+            assert "dagster/column_lineage" in node.metadata, key
 
 
 def test_each_column_says_which_column_it_comes_from(shop: Shop) -> None:

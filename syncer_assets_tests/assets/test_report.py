@@ -6,19 +6,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from syncer_assets.assets.report import FOLDER, REPORT_KEY, build_report_asset
+from syncer_assets.assets.report import FOLDER, REPORT_KEY, Reported, build_report_asset
 from syncer_assets_tests.assets.conftest import JANUARY, Shop
-from syncer_assets_tests.assets.results import everything_recorded, metadata
+from syncer_assets_tests.assets.results import everything_recorded, metadata, run_report
 
 
 def report_of(shop: Shop, **config: object) -> dg.ExecuteInProcessResult:
-    assets = shop.deployment.definitions.resolve_asset_graph().assets_defs
-    result = dg.materialize(
-        [asset for asset in assets if REPORT_KEY in asset.keys],
-        instance=shop.instance,
-        raise_on_error=False,
-        run_config={"ops": {"report": {"config": config}}},
-    )
+    result = run_report(shop.deployment.definitions, shop.instance, **config)
     shop.runs.append(result.run_id)
     return result
 
@@ -65,5 +59,5 @@ def test_a_warehouse_that_does_not_answer_leaves_the_lakes_part(shop: Shop, monk
 def test_it_is_in_the_group_of_all_tables_if_there_is_one(shop: Shop, group: str, expected: str) -> None:
     """With a second group the UI's graph would show two closed boxes instead of the assets."""
     orders, *others = shop.deployment.tables
-    asset = build_report_asset([replace(orders, group=group), *others])
+    asset = build_report_asset(Reported([replace(orders, group=group), *others]))
     assert asset.group_names_by_key == {REPORT_KEY: expected}

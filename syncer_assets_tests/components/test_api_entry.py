@@ -80,6 +80,7 @@ def test_every_field_of_the_component_reaches_the_api() -> None:
             "headers": {"X-Version": "2"},
             "other_hosts": ["files.example.com"],
             "limits": limits,
+            "failover": "slow",
             "endpoints": [],
         }
     ).to_api()

@@ -25,6 +25,25 @@ def written(folder: Path, *, source: str = "normal", warehouse: str = "normal", 
     return write_defs(folder, TABLES, connections=text)
 
 
+FILES_AND_API = """
+type: syncer_assets.FileLoad
+attributes: {{source: evo, url: "s3://bucket/raw", warehouse: analytics, failover: {files}, entities: [{members}]}}
+---
+type: syncer_assets.ApiExtract
+attributes:
+  {{source: crm, base_url: "https://a.example.com", files: "s3://bucket/api", failover: {api}, endpoints: [{orders}]}}
+"""
+
+
+def with_files_and_api(folder: Path, *, files: str = "normal", api: str = "normal") -> Path:
+    write_defs(folder, TABLES)
+    (folder / "evo").mkdir()
+    members, orders = "{entity: members, pattern: 'members/*.jsonl'}", "{entity: orders, path: /orders}"
+    text = FILES_AND_API.format(files=files, api=api, members=members, orders=orders)
+    (folder / "evo" / "defs.yaml").write_text(text)
+    return folder
+
+
 def backoffs(deployment: Deployment) -> tuple[Backoff, Backoff]:
     return deployment.source("shop").backoff, deployment.warehouse("analytics").backoff
 
@@ -45,6 +64,26 @@ def test_the_client_of_the_lake_repeats_requests_for_so_long(tmp_path: Path, mon
     config = deployment.lake.open().store.retry_config
     assert config["retry_timeout"] == timedelta(seconds=77)
     assert config["backoff"]["max_backoff"] == timedelta(seconds=DEFAULT.cap_seconds)
+
+
+def test_files_and_apis_have_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the stores, and of the requests to the API."""
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    own = "{base_seconds: 1, cap_seconds: 60, budget_seconds: 600}"
+    deployment = load_deployment(with_files_and_api(tmp_path / "defs", files="slow", api=own))
+    (table,), (source,) = deployment.files, deployment.apis
+    assert table.backoff == PROFILES["slow"]
+    assert source.api.page_backoff == Backoff(base_seconds=1, cap_seconds=60, budget_seconds=600)
+    budgets = [store.retry_config["retry_timeout"] for store in (table.open_store().store, source.files().store)]
+    assert budgets == [timedelta(seconds=900), timedelta(seconds=600)]
+    plain = load_deployment(with_files_and_api(tmp_path / "plain"))
+    assert (plain.files[0].backoff, plain.apis[0].api.page_backoff) == (DEFAULT, DEFAULT)
+
+
+@pytest.mark.parametrize("which", ["files", "api"])
+def test_waits_of_files_and_apis_that_do_not_fit_are_told(tmp_path: Path, which: str) -> None:
+    with pytest.raises(ConfigError, match=r"field failover: the waits do not fit: .*base_seconds <= cap_seconds"):
+        load_deployment(with_files_and_api(tmp_path / "defs", **{which: "{budget_seconds: 5}"}))
 
 
 def test_a_change_counts_from_the_next_load_on(tmp_path: Path) -> None:

@@ -84,9 +84,26 @@ def test_every_field_reaches_the_engine(tmp_path: Path) -> None:
     )
 
 
+SYNCED = """
+type: syncer_assets.TableSync
+attributes:
+  source: house
+  warehouse: analytics
+  tables: [{table: PUBLIC.VISITS, name: sightings, key: [ID], load: replace}]
+"""
+
+
+def test_a_table_that_is_synced_too_is_one_asset(tmp_path: Path) -> None:
+    graph = load_definitions(_folder(tmp_path, _with(), SYNCED)).resolve_asset_graph()
+    [update] = [key for key in graph.get_all_asset_keys() if key.path[0] == "keyed_update"]
+    [source] = [key for key in graph.get_all_asset_keys() if key.path[0] == "source"]
+    assert source.path == ["source", "house", "sightings"] and graph.get(update).parent_keys == {source}
+
+
 def test_it_makes_an_asset_and_a_schedule(tmp_path: Path) -> None:
     definitions = load_definitions(_folder(tmp_path, FULL))
-    asset = next(iter(definitions.resolve_asset_graph().assets_defs))
+    found = {asset.key.path[0]: asset for asset in definitions.resolve_asset_graph().assets_defs}
+    asset = found["keyed_update"]
     assert asset.key.path == ["keyed_update", "analytics", "visits"]
     assert asset.partitions_def is not None
     assert asset.partitions_def.get_partition_keys() == ["group-00", "group-01", "group-02"]

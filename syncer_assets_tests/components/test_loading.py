@@ -13,6 +13,7 @@ import pytest
 from syncer_assets.components.deployment import add_partition, load_connections, load_deployment
 from syncer_assets.components.loading import defs_folder, load_definitions
 from syncer_assets.model.errors import ConfigError
+from syncer_assets.model.table import MaskRule
 from syncer_assets_tests.components.deployments import write_defs
 
 TABLES = """
@@ -143,8 +144,10 @@ def test_templates_are_resolved_wherever_they_stand(tmp_path: Path, monkeypatch:
       cursor: id
       chunk: {rows: "{{ env('TEST_ROWS') }}"}
       late_commit_lag: "{{ env('TEST_LAG', '2m') }}"
+      columns: {mask: {name: "{{ env('TEST_ROWS') }}*", iban: {keep_last: 4, text: "{{ env('TEST_ROWS') }}+"}}}
     """
     (table,) = load_deployment(write_defs(tmp_path / "defs", tables)).tables
     assert table.spec.table == "public.orders"
     assert table.spec.chunk.rows == 7
     assert table.spec.late_commit_lag == timedelta(minutes=2)
+    assert dict(table.spec.columns.mask) == {"name": MaskRule("7*"), "iban": MaskRule("7+", keep_last=4)}

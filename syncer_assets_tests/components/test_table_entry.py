@@ -7,8 +7,12 @@ import pydantic
 import pytest
 
 from syncer_assets.assets.table import Cron
-from syncer_assets.components.entries import TableEntry, cron_of
+from syncer_assets.components.column_entries import ColumnsEntry, MaskEntry
+from syncer_assets.components.entries import PartitionsEntry, TableEntry
 from syncer_assets.components.fields import parse_duration
+from syncer_assets.components.reading_entries import ChunkEntry, FilesEntry, SizesEntry, SparseEntry
+from syncer_assets.components.schedule_entries import ReconcileEntry, ScheduleEntry, cron_of
+from syncer_assets.components.upkeep_entries import IndexEntry
 from syncer_assets.model.partition import PartitionScheme
 from syncer_assets.model.table import (
     ChunkSettings,
@@ -53,7 +57,7 @@ FULL = {
         "hash": ["email"],
         "hash_key_env": "OTHER_KEY",
         "truncate": {"phone": 4},
-        "mask": {"name": {"text": "x"}, "iban": {"keep_last": 4}},
+        "mask": {"name": {"text": "x"}, "iban": {"keep_last": 4}, "note": "***"},
     },
     "null_cursor": "include",
     "cursor_zone": "Europe/Berlin",
@@ -88,7 +92,7 @@ EXPECTED = TableSpec(
     memory_mb=64,
     columns=ColumnRules(
         *(("id",), ("notes",), ("email",), "OTHER_KEY", (("phone", 4),)),
-        mask=(("name", MaskRule("x")), ("iban", MaskRule(keep_last=4))),
+        mask=(("name", MaskRule("x")), ("iban", MaskRule(keep_last=4)), ("note", MaskRule("***"))),
     ),
     null_cursor="include",
     cursor_zone="Europe/Berlin",
@@ -157,14 +161,13 @@ def test_a_schedule_is_a_cron_expression_or_names_its_zone() -> None:
         assert cron_of(TableEntry.model_validate({"table": "t", "schedule": schedule}).schedule) == cron
 
 
-def test_every_field_says_what_it_is_for() -> None:
-    def check(model: type[pydantic.BaseModel]) -> None:
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
-
-    check(TableEntry)
-    for name in (
-        *("PartitionsEntry", "ChunkEntry", "FilesEntry", "SparseEntry", "SizesEntry", "ColumnsEntry", "IndexEntry"),
-        "ScheduleEntry",
-    ):
-        check(getattr(__import__("syncer_assets.components.entries", fromlist=[name]), name))
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(TableEntry, PartitionsEntry, ChunkEntry, FilesEntry, SparseEntry, SizesEntry, MaskEntry, ColumnsEntry),
+        *(IndexEntry, ScheduleEntry, ReconcileEntry),
+    ],
+)
+def test_every_field_says_what_it_is_for(model: type[pydantic.BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.description, f"{model.__name__}.{name}"

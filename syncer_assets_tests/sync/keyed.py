@@ -14,7 +14,8 @@ from syncer_assets.model.keyed_update import BatchSettings, KeyedReport, KeyedUp
 from syncer_assets.model.sizing import SizeRules, SizeStep
 from syncer_assets.model.table import IndexSpec, Target
 from syncer_assets.sources.snowflake import SnowflakeSource
-from syncer_assets.sync.keyed_update import KeyedMode, keyed_update
+from syncer_assets.sync.keyed_cycle import KeyedMode
+from syncer_assets.sync.keyed_update import keyed_update
 from syncer_assets.sync.retry import Backoff
 from syncer_assets.warehouses.postgres import PostgresWarehouse
 from syncer_assets.warehouses.registry import open_sizer

@@ -121,6 +121,17 @@ def test_a_role_that_may_read_some_columns_reads_those(rig: Rig, role: str) -> N
     assert rig.in_lake(spec, "id", "status") == {(1, "x"): 1}
 
 
+def test_a_policy_that_hides_rows_from_the_role_stops_the_sync(rig: Rig, role: str) -> None:
+    """Rows that the role may not see would be missing without a word, from the count as well."""
+    rig.database.execute(f"{ORDERS}; INSERT INTO orders (status) VALUES ('seen'), ('hidden')")
+    rig.database.execute(f"GRANT SELECT ON orders TO {role}; CREATE POLICY p ON orders USING (status = 'seen')")
+    rig.database.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    source = PostgresSource("shop", rig.database.dsn_as(role, SECRET))
+    with pytest.raises(DbError, match=r"row-level security policy for table \"orders\" \(42501\).*BYPASSRLS"):
+        rig.sync(spec_of(), source=source)
+    source.close()
+
+
 @pytest.mark.parametrize("side", ["source", "warehouse"])
 def test_a_wrong_password(rig: Rig, role: str, side: str) -> None:
     """Once, at once, and neither the right nor the wrong one is told."""

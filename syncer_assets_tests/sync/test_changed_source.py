@@ -1,14 +1,18 @@
 """Marks that mean nothing any more stop the sync with the way out: never silence, never "already loaded" (DESIGN 6)."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from syncer_assets.model.errors import AttemptVoid, IdentityChanged, RefusedByGuard
-from syncer_assets.model.table import TableSpec
+from syncer_assets.model.errors import AttemptVoid, ConfigError, IdentityChanged, RefusedByGuard, SchemaChanged
+from syncer_assets.model.table import Mode, TableSpec
 from syncer_assets.sources.postgres import PostgresSource
-from syncer_assets.sync import table_note
+from syncer_assets.sync import table_note, widening
+from syncer_assets.sync.pending import pending
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sync.tables import ORDERS, Rig, place_of, spec_of
 
@@ -166,6 +170,63 @@ def test_two_syncs_with_other_columns_load_at_once(rig: Rig) -> None:
     assert rig.in_warehouse("id", "status", "price") == rig.in_source(BY_ID, "id", "status", "price")
 
 
+@pytest.mark.parametrize(
+    ("was", "is_now", "using"),
+    [
+        ("text", "integer", "1"),
+        ("numeric(9,4)", "numeric(9,2)", "status"),
+        ("timestamp", "timestamptz", "status AT TIME ZONE 'Asia/Tokyo'"),
+        ("timestamp", "text", "status"),
+    ],
+)
+def test_rows_of_another_type_that_wait_are_not_read_as_what_the_column_became(
+    rig: Rig, was: str, is_now: str, using: str
+) -> None:
+    """What the source made of them is not repeated here, and no value is told."""
+    rig.database.execute(PLAIN.replace("status text", f"status {was}"))
+    value = {"text": "secret", "numeric(9,4)": "123.4567"}.get(was, "2024-01-01")
+    rig.database.execute(f"INSERT INTO orders VALUES (1, '{value}', now() - interval '1 h')")
+    rig.sync(BY_TIME)
+    rig.database.execute(f"ALTER TABLE orders ALTER status TYPE {is_now} USING {using}")
+    rig.database.execute("INSERT INTO orders VALUES (2, NULL)")
+    rig.sync(BY_TIME)
+    with pytest.raises(SchemaChanged, match=r"'status' was .* in manifest 1.*syncer run --full") as raised:
+        rig.load(BY_TIME)
+    assert value not in str(raised.value)
+    rig.sync(BY_TIME, mode="full")
+    rig.load(BY_TIME)
+    assert rig.in_warehouse("id", "status") == rig.in_source(BY_TIME, "id", "status")
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        (pa.int64(), pa.int32(), True),
+        (pa.int32(), pa.int64(), False),
+        (pa.int32(), pa.uint16(), True),
+        (pa.int32(), pa.uint32(), False),
+        (pa.uint64(), pa.int32(), False),
+        (pa.decimal128(12, 2), pa.int32(), True),
+        (pa.decimal128(11, 2), pa.int32(), False),
+        (pa.decimal128(12, 4), pa.decimal128(10, 2), True),
+        (pa.decimal128(10, 4), pa.decimal128(10, 2), False),
+        (pa.decimal128(10, 2), pa.decimal128(10, 4), False),
+        (pa.float64(), pa.float32(), True),
+        (pa.float32(), pa.float64(), False),
+        (pa.float64(), pa.int64(), False),
+        (pa.string(), pa.float64(), False),
+        (pa.large_string(), pa.string(), True),
+        (pa.binary(), pa.string(), False),
+        (pa.timestamp("us", "UTC"), pa.timestamp("us"), False),
+        (pa.timestamp("us"), pa.date32(), False),
+    ],
+)
+def test_a_type_holds_another_where_no_value_becomes_another_one(
+    wide: pa.DataType, narrow: pa.DataType, expected: bool
+) -> None:
+    assert widening.holds(wide, narrow) is expected
+
+
 def test_an_emptied_table_without_a_cursor_is_refused_by_the_guard(rig: Rig) -> None:
     spec = replace(spec_of(cursor=[], load="replace"), key=("id",))
     rig.database.execute(f"{ORDERS}; {ROWS}")
@@ -176,3 +237,69 @@ def test_an_emptied_table_without_a_cursor_is_refused_by_the_guard(rig: Rig) -> 
     with pytest.raises(RefusedByGuard, match="allow_empty"):
         rig.load(spec)
     assert len(rig.in_warehouse("id")) == 10
+
+
+VERSIONED = "CREATE TABLE orders (id bigserial PRIMARY KEY, version bigint NOT NULL DEFAULT 1, moved timestamp)"
+
+
+def test_marks_of_another_cursor_stop_and_full_is_the_way_out(rig: Rig) -> None:
+    """Both are integers: versions up to the highest id would pass for read."""
+    by_version = spec_of(cursor=["version"])
+    rig.database.execute(f"{VERSIONED}; INSERT INTO orders (version) SELECT 1 FROM generate_series(1, 9)")
+    rig.sync(BY_ID)
+    rig.database.execute("UPDATE orders SET version = 5 WHERE id < 4; UPDATE orders SET version = 25 WHERE id = 9")
+    with pytest.raises(ConfigError, match=r"by the cursor id \(integer\), and is to be read by version .*--full"):
+        rig.sync(by_version)
+    assert len(rig.manifests(BY_ID)) == 1
+    rig.sync(by_version, mode="full")
+    rig.load(by_version)
+    rig.database.execute("UPDATE orders SET version = 26 WHERE id = 1")
+    rig.sync(by_version)
+    rig.load(by_version)
+    assert rig.in_lake(by_version, "id", "version") == rig.in_source(by_version, "id", "version")
+    assert rig.in_warehouse("id", "version") == rig.in_source(by_version, "id", "version")
+
+
+def test_a_cursor_of_another_type_stops_and_full_is_the_way_out(rig: Rig) -> None:
+    naive, aware = spec_of(cursor=["moved"], cursor_zone="UTC"), spec_of(cursor=["moved"])
+    rig.database.execute(f"{VERSIONED}; INSERT INTO orders (moved) VALUES ('2024-01-01')")
+    rig.sync(naive)
+    rig.database.execute("ALTER TABLE orders ALTER moved TYPE timestamptz; INSERT INTO orders (moved) VALUES (now())")
+    with pytest.raises(ConfigError, match=r"moved \(timestamp\), and is to be read by moved \(timestamptz\)"):
+        rig.sync(aware)
+    assert [found.reason for found in pending(rig.source, rig.lake, [aware])] == ["another cursor"], "a run tells it"
+    rig.sync(aware, mode="full")
+    assert rig.in_lake(aware, "id") == rig.in_source(aware, "id")
+
+
+def test_a_cursor_may_get_a_further_column(rig: Rig) -> None:
+    rig.database.execute(f"{ORDERS}; {ROWS}")
+    rig.sync(BY_TIME)
+    rig.database.execute(ROWS)
+    longer = spec_of(cursor=["updated_at", "id"])
+    rig.sync(longer)
+    assert rig.in_lake(longer, "id") == rig.in_source(longer, "id")
+
+
+@pytest.mark.parametrize("mode", ["auto", "full"])
+def test_a_lake_that_was_set_back_and_went_on_stops_the_load(rig: Rig, tmp_path: Path, mode: Mode) -> None:
+    """Manifest 3 that was loaded ends below manifest 3 that is there: what lies between would never be loaded."""
+    loaded(rig, BY_ID)
+    rig.database.execute(ROWS)
+    rig.sync(BY_ID)
+    assert rig.lake.root is not None
+    shutil.copytree(rig.lake.root, tmp_path / "backup")
+    rig.database.execute(ROWS)
+    rig.sync(BY_ID)
+    rig.load(BY_ID)
+    shutil.rmtree(rig.lake.root)
+    shutil.copytree(tmp_path / "backup", rig.lake.root)
+    for each in ("auto", "auto", mode):
+        rig.database.execute(ROWS)
+        rig.sync(BY_ID, mode=each)
+    if mode == "auto":
+        with pytest.raises(IdentityChanged, match=r"another manifest 3 .*the lake was set back, and went on.*--full"):
+            rig.load(BY_ID)
+        rig.sync(BY_ID, mode="full")
+    rig.load(BY_ID)
+    assert rig.in_warehouse("id") == rig.in_source(BY_ID, "id")

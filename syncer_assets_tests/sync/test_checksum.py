@@ -152,3 +152,16 @@ def test_hashed_columns_are_left_out_and_a_hashed_key_is_refused(rig: Rig, monke
     assert found.equal and found.columns_left_out == ("status",)
     with pytest.raises(ConfigError, match="the key is hashed"):
         comparison(rig, replace(spec, columns=ColumnRules(hash=("id",))))
+
+
+def test_a_table_of_which_the_ledger_knows_nothing_is_not_called_equal(rig: Rig) -> None:
+    """Without marks every row would be one that is still to come."""
+    spec = spec_of()
+    rig.database.execute(f"{ORDERS}; INSERT INTO orders (status) VALUES ('x')")
+    rig.sync(spec)
+    rig.load(spec)
+    rig.warehouse.forget(rig.target)
+    assert compare(rig.source, rig.warehouse, spec, rig.target).equal, "it is: row for row"
+    rig.warehouse_db.execute("DELETE FROM shop.orders")
+    with pytest.raises(ConfigError, match=r"public\.orders: the ledger has nothing of shop\.orders"):
+        compare(rig.source, rig.warehouse, spec, rig.target)

@@ -78,3 +78,11 @@ def test_a_time_that_python_cannot_hold_stops_paging_by_name(rig: Rig, value: st
     assert rig.warehouse_db.scalar("SELECT count(*) FROM shop.orders") == 3
     with pytest.raises(SyncError, match="a date outside the years 1 to 9999"):
         rig.sync(replace(spec, source="another", chunk=ChunkSettings(rows=1), files=FileSettings(max_rows=1)))
+
+
+def test_a_cursor_that_is_no_number_stops_by_name(rig: Rig) -> None:
+    """NaN is above every number in PostgreSQL: as a ceiling it would compare with nothing."""
+    rig.database.execute("CREATE TABLE orders (id bigint PRIMARY KEY, at numeric(10,2) NOT NULL)")
+    rig.database.execute("INSERT INTO orders VALUES (1, 1), (2, 'NaN')")
+    with pytest.raises(SyncError, match=r"public\.orders: a row has NaN in at"):
+        rig.sync(spec_of(cursor=["at"]))

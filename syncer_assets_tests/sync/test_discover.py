@@ -192,6 +192,24 @@ def test_the_yaml_says_what_was_found_whatever_the_names_are(rig: Rig) -> None:
     }
 
 
+def test_tables_of_one_name_go_into_schemas_of_their_own(rig: Rig) -> None:
+    rig.database.execute('CREATE SCHEMA "Sales Dept"; CREATE SCHEMA sales_dept')
+    for schema in ("public", '"Sales Dept"', "sales_dept"):
+        rig.database.execute(f"CREATE TABLE {schema}.wide (id int PRIMARY KEY)")
+    rig.database.execute('CREATE TABLE "Sales Dept".own (id int PRIMARY KEY)')
+    text = to_yaml("shop", "analytics", "shop", discover(rig.source, rig.source.tables()))
+    found = {
+        document["attributes"]["schema"]: [table["table"] for table in document["attributes"]["tables"]]
+        for document in yaml.safe_load_all(text)
+    }
+    assert found == {
+        "shop": ["Sales Dept.own", "public.wide"],
+        "shop_sales_dept": ["Sales Dept.wide"],
+        "shop_sales_dept2": ["sales_dept.wide"],
+    }
+    assert "# CHECK schema: shop has wide" in text
+
+
 @pytest.mark.parametrize("text", ["plain", "public.orders", "yes", "Null", "a b", "1e3", "ä", "a: b", '"', "{x}", "😀"])
 def test_a_name_reads_back_as_it_was_written(text: str) -> None:
     assert yaml.safe_load(f"[{scalar(text)}]") == [text]

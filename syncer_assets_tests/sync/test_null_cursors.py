@@ -1,6 +1,7 @@
 """Rows without a cursor lie in no window: refused, or read each time beside it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,33 @@ def test_rows_arrive_where_every_cursor_is_null(rig: Rig) -> None:
     rig.database.execute(f"{TABLE}; INSERT INTO orders (status) VALUES ('undated')")
     rig.sync(SPEC)
     assert rig.in_lake(SPEC, "status") == {("undated",): 1}
+
+
+PAIRS = "CREATE TABLE orders (id int, part int, updated_at timestamptz NOT NULL)"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (spec_of(cursor=["updated_at", "part"], key=("id",)), "part"),
+        (spec_of(key=("part",)), "part"),
+        (spec_of(key=("part",), load="append"), "part"),
+    ],
+)
+def test_a_null_behind_the_cursor_stops_the_sync_before_the_row_is_passed_over(rig: Rig, spec: Any, name: str) -> None:
+    """It is neither below nor above a mark: page or window, no comparison would ever bring it."""
+    rig.database.execute(f"{PAIRS}; INSERT INTO orders VALUES (1, 1, '2024-01-01'), (2, 2, '2024-01-02')")
+    assert rig.sync(spec).rows == 2
+    rig.database.execute("INSERT INTO orders VALUES (3, NULL, '2024-01-02'), (4, 4, '2024-01-03')")
+    with pytest.raises(ConfigError, match=rf"1 rows have no '{name}' \(NULL\), by which rows of one 'updated_at'"):
+        rig.sync(spec)
+    assert len(rig.manifests(spec)) == 1
+    rig.database.execute("UPDATE orders SET part = 3 WHERE part IS NULL")
+    assert rig.sync(spec).rows >= 1
+
+
+def test_rows_without_a_cursor_have_a_key(rig: Rig) -> None:
+    spec = spec_of(key=("part",), null_cursor="include")
+    rig.database.execute("CREATE TABLE orders (part int, updated_at timestamptz); INSERT INTO orders DEFAULT VALUES")
+    with pytest.raises(ConfigError, match="1 rows have no 'part'"):
+        rig.sync(spec)

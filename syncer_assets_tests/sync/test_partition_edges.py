@@ -1,5 +1,6 @@
 """`[start, end)` at a partition's edges, `(low, high]` inside; closed only when `safe` has reached the end (rule 7)."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +10,9 @@ import pytest
 
 from syncer_assets.model.errors import ConfigError
 from syncer_assets.model.partition import PartitionScheme
+from syncer_assets.model.table import Load
+from syncer_assets.sync.checksum import compare
+from syncer_assets.sync.pending import partition_keys
 from syncer_assets_tests.sync.tables import ORDERS, Rig, check, spec_of, transaction
 
 MICROSECOND = timedelta(microseconds=1)
@@ -130,3 +134,39 @@ def test_prefixes_hold_their_rows_and_others_are_counted(rig: Rig) -> None:
         assert (outside.passed, outside.severity, outside.metadata["rows_unlisted_prefix"]) == (False, "ERROR", 6)
     assert rig.in_lake(spec, "status", partition="a") == {("a1",): 1, ("a",): 1}
     assert rig.in_lake(spec, "status", partition="B%") == {("B%1",): 1}
+
+
+@pytest.mark.parametrize("load", ["upsert", "append"])
+def test_a_text_shorter_than_the_prefix_is_its_own_partition(rig: Rig, load: Load) -> None:
+    """By length: 'ab' is not in the way of 'abc', and who has no text is counted."""
+    spec = spec_of(load=load, partitions=PartitionScheme(by="prefix", column="status", length=3))
+    rig.database.execute(f"{ORDERS}; INSERT INTO orders (status) VALUES ('abcd'), ('ab'), ('abe'), ('x'), (''), (NULL)")
+    keys = partition_keys(rig.source, spec)
+    assert keys == ["ab", "abc", "abe", "x"]
+    read = Counter[tuple]()
+    for key in keys:
+        report = rig.sync(spec, key)
+        rig.load(spec, key)
+        read += rig.in_lake(spec, "status", partition=key)
+    assert read == rig.in_warehouse("status") == {("abcd",): 1, ("ab",): 1, ("abe",): 1, ("x",): 1}
+    outside = check(report, "rows_outside_partitions")
+    assert (outside.passed, outside.severity, outside.metadata["rows_unlisted_prefix"]) == (False, "ERROR", 2)
+    compared = compare(rig.source, rig.warehouse, spec, rig.target)
+    assert compared.rows_pending == 2, "in no partition; of the others each is held against its own"
+
+
+def test_a_prefix_that_looks_like_a_folder_of_ours_is_a_partition(rig: Rig) -> None:
+    keys = ("_a", ".b", "_manifests", "c/d", "100%")
+    spec = spec_of(partitions=PartitionScheme(by="prefix", column="status", prefixes=keys))
+    rig.database.execute(f"{ORDERS}; INSERT INTO orders (status) SELECT unnest(ARRAY{list(keys)})")
+    for key in keys:
+        rig.sync(spec, key)
+        assert rig.in_lake(spec, "status", partition=key) == {(key,): 1}
+    assert rig.lake.partitions(spec.source, spec.table) == sorted(keys)
+
+
+def test_prefixes_that_overlap_are_refused(rig: Rig) -> None:
+    """A row of both would be doubled in an `append` target."""
+    rig.database.execute(ORDERS)
+    with pytest.raises(ConfigError, match="the prefix 'ab' of `partitions` lies within 'a'"):
+        rig.sync(spec_of(partitions=PartitionScheme(by="prefix", column="status", prefixes=("b", "ab", "a"))), "a")

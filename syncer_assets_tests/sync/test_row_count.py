@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from syncer_assets.model.errors import AttemptVoid
-from syncer_assets.model.table import ChunkSettings, ColumnRules, FileSettings
+from syncer_assets.model.errors import AttemptVoid, SyncError
+from syncer_assets.model.table import ChunkSettings, ColumnRules, FileSettings, Load
 from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets.sync.parquet import FileSink
 from syncer_assets_tests.sync.tables import ORDERS, Rig, check, place_of, spec_of
@@ -116,3 +116,14 @@ def test_the_source_counts_while_the_last_file_is_completed(rig: Rig, monkeypatc
     rig.database.execute(f"{ORDERS}; {ROWS}")
     rig.sync(BY_ID)
     assert rig.in_lake(BY_ID, "id") == rig.in_source(BY_ID, "id")
+
+
+@pytest.mark.parametrize("load", ["upsert", "append"])
+def test_a_key_that_is_not_unique_fails_where_paging_by_it_passes_rows_over(rig: Rig, load: Load) -> None:
+    """`row_count` had called that complete."""
+    spec = spec_of(key=("status",), load=load, chunk=ChunkSettings(rows=2))
+    rig.database.execute("CREATE TABLE orders (status text NOT NULL, updated_at timestamptz NOT NULL)")
+    rig.database.execute("INSERT INTO orders SELECT g / 2, '2024-01-01' FROM generate_series(1, 9) g")
+    with pytest.raises(SyncError, match=r"its key \(status\) is not unique: 4 rows .*have the key of another one"):
+        rig.sync(spec)
+    assert rig.manifests(spec) == []

@@ -36,11 +36,13 @@ def test_a_sentinel_is_no_ceiling_and_its_row_arrives(rig: Rig) -> None:
 
 
 def test_more_than_a_few_rows_above_the_sequence_are_no_sentinels(rig: Rig) -> None:
-    """A restored table whose sequence was never set: its ids are the ceiling."""
+    """A restored table whose sequence was never set: its ids are the ceiling, and the next ones come below it."""
     rig.database.execute(ORDERS)
     insert(rig)
+    assert check(rig.sync(SPEC), "cursor_protected").passed
     rig.database.execute("INSERT INTO orders (id, status) SELECT g, 'restored' FROM generate_series(1000, 2500) g")
-    rig.sync(SPEC)
+    protected = check(rig.sync(SPEC), "cursor_protected")
+    assert not protected.passed and "above the last one of the column's sequence" in protected.description
     assert rig.head(SPEC).high == (2500,)
     assert rig.in_lake(SPEC, "status") == {("real",): 1, ("restored",): 1501}
 

@@ -14,7 +14,6 @@ from ...model.report import CheckResult, Emit, silent
 from ...sources.rest import ApiError, Client, RateLimiter, ids_of
 from ..lake import Lake, Place, lost_race
 from ..progress import Progress, ProgressMeter, peak_memory_mb
-from ..retry import Backoff
 from .attempt import Attempt, has_attempts, open_attempt, remove_attempts
 from .fetch import Fetcher
 from .files import Packed, pack, publish, same_files
@@ -42,7 +41,6 @@ def extract_pages(
     asked_by_person: bool = False,
     emit: Emit = silent,
     progress: Callable[[Progress], None] | None = None,
-    backoff: Backoff | None = None,
 ) -> ApiReport:
     """Read a partition, unless it is closed and nobody asked. `lake` is the store of the files, `full` reads afresh.
 
@@ -61,10 +59,9 @@ def extract_pages(
         and (mode == "continue" or (mode == "auto" and not asked_by_person))
     ):
         return replace(_of_head(report, head), closed=True, unchanged=True)
-    backoff = backoff or Backoff(budget_seconds=api.limits.budget_seconds)
     client = Client(api, base_url, secrets)
     try:
-        fetcher = Fetcher(client, endpoint, RateLimiter(api.limits.requests_per_second), backoff)
+        fetcher = Fetcher(client, endpoint, RateLimiter(api.limits.requests_per_second), api.page_backoff)
         attempt, verdict = _read(lake, place, fetcher, report, mode, emit, progress)
     except ApiError as error:
         raise error.at(endpoint.entity, partition) from None

@@ -42,8 +42,9 @@ class Fetcher:
     def _hold(self, error: ApiError) -> None:
         """The server's own wish counts for all threads; one beyond the budget ends the read at once, and is told."""
         if error.retryable and error.wait_seconds:
-            if error.wait_seconds > self.backoff.budget_seconds:
-                fix = f"run it again later, or raise `limits.budget_seconds` ({self.backoff.budget_seconds:g})"
+            budget = self.backoff.budget_seconds
+            if error.wait_seconds > budget:
+                fix = f"run it again later, or raise `limits.budget_seconds` or `failover` ({budget:g})"
                 raise ApiError(error.message, code=error.code, retryable=True, fix=fix)
             self.limiter.hold(error.wait_seconds)
 

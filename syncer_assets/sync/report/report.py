@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
 from ...model.errors import SyncError
 from ...model.files import FileSpec
+from ...model.keyed_update import KeyedUpdateSpec
 from ...model.table import TableSpec, Target
 from ...warehouses.base import Warehouse
 from ..lake import Lake
@@ -16,10 +16,10 @@ from .baseline import VERSION, Baseline
 from .figures import Comparison, Figures, compare, figures
 from .file_loads import EntityReport, OpenFiles, file_reports
 from .history import Load, Seqs, Sync, TableHistory, table_history, table_title, target_title
+from .keyed_updates import OpenWarehouse, UpdateReport, update_reports
 from .list_reads import ListFiles, ListReport, list_reports
 
 Wanted = tuple[TableSpec, Target]
-OpenWarehouse = Callable[[str], AbstractContextManager[Warehouse]]
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,12 @@ class Report:
     baseline_made_at: datetime | None = None
     files: tuple[EntityReport, ...] = ()
     lists: tuple[ListReport, ...] = ()
+    updates: tuple[UpdateReport, ...] = ()
 
     @property
     def errors(self) -> list[str]:
         """What could not be asked, each once."""
-        found = (*self.tables, *self.files, *self.lists)
+        found = (*self.tables, *self.files, *self.lists, *self.updates)
         return sorted({each.error for each in found if each.error})
 
     def to_json(self) -> dict[str, object]:
@@ -82,6 +83,7 @@ class Report:
             "tables": [table.to_json() for table in self.tables],
             "files": [entity.to_json() for entity in self.files],
             "lists": [each.to_json() for each in self.lists],
+            "updates": [each.to_json() for each in self.updates],
         }
 
 
@@ -116,13 +118,17 @@ def with_files(
     baseline: Baseline | None = None,
 ) -> Report:
     """The report, and what was done with these entities of files and these lists of APIs in the same time."""
-    after = [moment for moment in (found.since, found.baseline_made_at) if moment is not None]
     before = baseline.files if baseline else None
     return replace(
         found,
         files=tuple(file_reports(entities, open_files, since=found.since, before=before)),
-        lists=tuple(list_reports(lists, since=max(after, default=None))),
+        lists=tuple(list_reports(lists, since=_begin(found))),
     )
+
+
+def with_updates(found: Report, updates: Iterable[KeyedUpdateSpec], open_warehouse: OpenWarehouse) -> Report:
+    """The report, and what these keyed updates brought in the same time."""
+    return replace(found, updates=tuple(update_reports(updates, open_warehouse, since=_begin(found))))
 
 
 def make_report(
@@ -146,6 +152,11 @@ def make_report(
         since=since,
         baseline_made_at=baseline.made_at if baseline else None,
     )
+
+
+def _begin(found: Report) -> datetime | None:
+    """What is told by its time alone counts from here on."""
+    return max((each for each in (found.since, found.baseline_made_at) if each is not None), default=None)
 
 
 def _histories(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from .figures import Comparison, Figures
 from .file_loads import EntityReport, FileFigures, figures_of
+from .keyed_updates import UpdateReport
 from .list_reads import ListReport
 from .report import Report, TableReport
 
@@ -21,6 +22,7 @@ LOADING = ("loads", "rows loaded", "new", "changed", "same", "gone", "COPYs", "s
 SPARSE = ("sparse windows", "queries saved", "seconds saved", "files saved")
 FILES = ("files", "MB", "lines", "new", "changed", "same", "rejected", "duplicates", "seconds", "lines/s")
 LISTS = ("reads", "records", "pages", "files", "MB", "last read")
+UPDATES = ("partitions", "unfinished", "batches", "rows", "updated", "unmatched", "seconds", "rows/s", "last ended")
 AGAINST = ("reading", "loading", "memory", "queries saved", "files saved", "COPYs saved")
 
 
@@ -48,7 +50,7 @@ def overview(report: Report) -> list[Section]:
     if len(named) > 1:
         named.append(("all", report.total))
     sections = []
-    if named or not (report.files or report.lists):
+    if named or not (report.files or report.lists or report.updates):
         sections.append(Section("Read into the lake", ("table", *READING), _rows(named, _reading)))
         sections.append(Section("Loaded into the warehouse", ("table", *LOADING), _rows(named, _loading)))
     if report.lists:
@@ -57,6 +59,10 @@ def overview(report: Report) -> list[Section]:
         entities = tuple((each.entity, *_files(each.total)) for each in report.files)
         note = "Each file as it was loaded last."
         sections.append(Section("Files loaded", ("entity", *FILES), entities, note))
+    if report.updates:
+        note = "The last cycle of each partition."
+        updates = tuple(_update(each) for each in report.updates)
+        sections.append(Section("Keyed updates", ("update", *UPDATES), updates, note))
     if any(found.sparse_detections for _, found in named):
         note = "Estimates, against a loop over fixed ranges of ids that writes a file for each range with rows."
         sections.append(Section("Saved on sparse ids", ("table", *SPARSE), _rows(named, _sparse), note))
@@ -151,6 +157,14 @@ def _list(found: ListReport) -> Cells:
     return (
         *(found.title, number(found.reads), number(found.records), number(found.pages)),
         *(number(found.files), number(found.bytes / MB, 1), moment(found.last_read_at)),
+    )
+
+
+def _update(found: UpdateReport) -> Cells:
+    return (
+        *(found.title, number(found.partitions), number(found.unfinished), number(found.batches), number(found.rows)),
+        *(number(found.rows_updated), number(found.rows_unmatched), number(found.seconds, 1)),
+        *(number(found.rows_per_second), moment(found.last_finished_at)),
     )
 
 
