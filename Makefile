@@ -34,7 +34,7 @@ dev: $(READY) $(HOME_FOLDER) ## serve the UI on the shipped definitions, PORT=30
 test: $(READY) ## run all tests in JOBS=3 processes; ARGS="-k name"
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-faults: $(READY) ## every fault and kill point on real servers, and the page docs/faults.md of what was measured; ARGS="--seeds 3 --only 7 12"
+faults: $(READY) ## every fault and kill point on real servers, and the page docs/faults.md of what was measured; ARGS="--seeds 3 --minutes 30 --only 7 12"
 	$(BIN)/python -m syncer_assets_tests.faults --jobs $(JOBS) $(ARGS)
 
 bench: $(READY) $(PEERS)/ready ## our engine and its peers in turn, against the targets; ARGS="--scale 0.02 --runs 1 --only sparse --no-peers"

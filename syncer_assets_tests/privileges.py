@@ -27,6 +27,14 @@ def loader(database: Database, *schemas: str) -> str:
     return database.dsn_as(role, PASSWORD)
 
 
+def further_grant(database: Database, part: str) -> None:
+    """One of the page's further grants to the loader of a database, by a part of its text."""
+    lines = statements_of("PostgreSQL, warehouse, where it is wanted").splitlines()
+    (grant,) = [line for line in lines if part in line]
+    role = f"syncer_loader_{database.name}"
+    database.execute(grant.replace("syncer_loader", role).replace("DATABASE analytics", f"DATABASE {database.name}"))
+
+
 def maria_reader(database: MariaDatabase) -> str:
     """The DSN of a role that reads a database of MariaDB."""
     role = f"syncer_reader_{database.name}"

@@ -15,7 +15,6 @@ from syncer_assets.model.table import TableSpec, Target
 from syncer_assets.sources.registry import open_source
 from syncer_assets.sync import extract, load
 from syncer_assets.sync.lake import Lake, open_lake
-from syncer_assets.sync.reconcile import reconcile
 from syncer_assets.warehouses.registry import open_warehouse
 
 TARGET_SCHEMA = "ours"
@@ -53,6 +52,8 @@ def main() -> None:
 
 
 def _reconcile(asked: argparse.Namespace, spec: TableSpec, lake: Lake) -> dict[str, Any]:
+    from syncer_assets.sync.reconcile import reconcile  # it imports polars, which no other job needs
+
     source = open_source("bench", asked.engine, os.environ["BENCH_SOURCE_DSN"])
     warehouse = open_warehouse("bench", "postgres", os.environ["BENCH_WAREHOUSE_DSN"])
     target = Target("bench", TARGET_SCHEMA, spec.name)

@@ -184,6 +184,7 @@ FAULTS = (
         (
             "faults/test_retries.py::test_too_many_connections_are_waited_for",
             "faults/test_retries.py::test_too_many_connections_to_mariadb_are_waited_for",
+            "faults/test_mysql.py::test_a_full_server_is_waited_for_until_a_connection_is_free",
         ),
     ),
     Fault(

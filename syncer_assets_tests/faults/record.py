@@ -1,7 +1,8 @@
 """What a test of a fault measured: when it struck, when all was whole again, and what the oracle counted.
 
 As a plugin of pytest (`-p syncer_assets_tests.faults.record`, a path in $SYNCER_FAULT_RECORD) each test adds one line
-of JSON to that file. Without it `struck` and `whole` only write to memory.
+of JSON to that file. Without it `struck` and `whole` only write to memory. After $SYNCER_FAULT_UNTIL (seconds of the
+epoch) no test is begun.
 """
 
 import json
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-FILE = "SYNCER_FAULT_RECORD"
+FILE, UNTIL = "SYNCER_FAULT_RECORD", "SYNCER_FAULT_UNTIL"
+TIME_IS_UP = "the time is up"
 
 
 @dataclass
@@ -63,6 +65,13 @@ def whole() -> None:
 def note(**fields: object) -> None:
     """What the report is to tell of this test, such as the step that was drawn."""
     _current.notes |= fields
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Before any fixture: what is left out costs nothing."""
+    if time.time() > float(os.environ.get(UNTIL, "inf")):
+        pytest.skip(TIME_IS_UP)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from syncer_assets_tests.benchmarks.table import machine
 from syncer_assets_tests.faults.catalogue import FAULTS, KILLED_BY, MORE, PROTOCOL, Fault, covers
 from syncer_assets_tests.faults.kill_points import POINTS, WAYS
 from syncer_assets_tests.faults.model.defects import DIRECTED
+from syncer_assets_tests.faults.record import TIME_IS_UP
 
 Line = Mapping[str, Any]
 """What `record` wrote of one test."""
@@ -17,8 +18,8 @@ Line = Mapping[str, Any]
 HEAD = """\
 # Faults
 
-Made by `make faults` from what the tests measured ({day}, {machine}, {minutes:.0f} minutes, {seeds} seeds of each kill
-point, {rounds} of the others that draw): {runs:,} runs, {red} red, {skipped} skipped.
+Made by `make faults` from what the tests measured ({day}, {machine}, {minutes:.0f} minutes, seeds of each kill point:
+{seeds}, of the others that draw: {rounds}): {runs:,} runs, {red} red, {skipped} skipped.{left_out}
 
 * *recovered in*: seconds from the fault until one run was through and the oracle (`faults/invariants.py`, which reads
   lake and warehouse by its own means) found everything whole; its own comparison is in it. A figure with `<` is that
@@ -40,10 +41,13 @@ class Asked:
     rounds: int
     seconds: float
     only: tuple[str, ...] = ()
+    broken_off: bool = False
 
 
 def report(lines: Sequence[Line], asked: Asked) -> str:
-    """The whole page."""
+    """The whole page. What there was no time for counts as not run."""
+    late = sum(line.get("why") == TIME_IS_UP for line in lines)
+    lines = [line for line in lines if line.get("why") != TIME_IS_UP]
     outcomes = [line["outcome"] for line in lines]
     head = HEAD.format(
         day=datetime.now(UTC).date(),
@@ -54,7 +58,10 @@ def report(lines: Sequence[Line], asked: Asked) -> str:
         runs=len(lines),
         red=outcomes.count("failed"),
         skipped=outcomes.count("skipped"),
+        left_out=f" **{late:,} more were left out: the time was up.**" if late else "",
     )
+    if asked.broken_off:
+        head += "\n**It was broken off: what is below was done until then.**\n"
     parts = [head, *_faults(lines, asked), *_points(lines), *_defects(lines), *_red(lines), *_tests()]
     return "\n".join(parts) + "\n"
 

@@ -1,9 +1,14 @@
 """The report of the faults leaves nothing out, and says what was measured."""
 
 import re
+import time
 
+import pytest
+
+from syncer_assets_tests.faults import record
 from syncer_assets_tests.faults.catalogue import FAULTS, KILLED_BY, all_tests, covers, exists
 from syncer_assets_tests.faults.kill_points import POINTS
+from syncer_assets_tests.faults.record import TIME_IS_UP
 from syncer_assets_tests.faults.report import Asked, report
 
 LINE = {"when": "call", "outcome": "passed", "seconds": 9.0, "told": True, "notes": {}}
@@ -48,3 +53,21 @@ def test_parameters_are_picked_by_their_text() -> None:
     node = "syncer_assets_tests/faults/test_x.py::test_y[orders-after]"
     assert covers("faults/test_x.py::test_y", node) and covers("faults/test_x.py::test_y[after]", node)
     assert not covers("faults/test_x.py::test_y[before]", node) and not covers("faults/test_x.py::test_yy", node)
+
+
+def test_a_run_whose_time_was_up_says_what_it_left_out() -> None:
+    name = f"syncer_assets_tests/{FAULTS[6].tests[0].partition('[')[0]}"
+    done = {**LINE, "test": f"{name}[after-orders]", "recovered": [1.0]}
+    late = {"test": f"{name}[after-events]", "when": "setup", "outcome": "skipped", "seconds": 0.0, "why": TIME_IS_UP}
+    page = report([done, late, late], Asked(20, 1, 60))
+    assert "1 runs, 0 red, 0 skipped. **2 more were left out: the time was up.**" in page
+    assert "broken off" not in page and "broken off" in report([done], Asked(20, 1, 60, broken_off=True))
+    assert f"| 7 | {FAULTS[6].what} | **not run** |" in report([late], Asked(20, 1, 60))
+
+
+def test_after_the_time_no_test_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(record.UNTIL, str(time.time() + 600))
+    record.pytest_runtest_setup()
+    monkeypatch.setenv(record.UNTIL, str(time.time() - 1))
+    with pytest.raises(pytest.skip.Exception, match=TIME_IS_UP):
+        record.pytest_runtest_setup()

@@ -10,19 +10,23 @@ import psycopg
 import pymysql
 import pytest
 
+from syncer_assets.model.errors import DbError
 from syncer_assets.model.report import silent
 from syncer_assets.model.table import TableSpec, Target
 from syncer_assets.model.upkeep import MaintenanceRequest, Upkeep
 from syncer_assets.sources.registry import open_source
 from syncer_assets.sync import extract, load
 from syncer_assets.sync.lake import open_lake
+from syncer_assets.warehouses.postgres import PostgresWarehouse
+from syncer_assets.warehouses.postgres.reindex import TRANSACTION_SQL
 from syncer_assets.warehouses.registry import open_warehouse
 from syncer_assets_tests.faults.invariants import assert_invariants
 from syncer_assets_tests.faults.job import Job, target_of, write
 from syncer_assets_tests.mariadb import MariaDatabase
-from syncer_assets_tests.privileges import PASSWORD, loader, maria_reader, statements_of
+from syncer_assets_tests.privileges import PASSWORD, further_grant, loader, maria_reader, statements_of
 from syncer_assets_tests.servers import Database
 from syncer_assets_tests.sync.tables import check
+from syncer_assets_tests.warehouses.postgres.plans import Loads
 
 
 def test_the_whole_job_works_with_the_least_privileges(job: Job, source_db: Database, warehouse_db: Database) -> None:
@@ -62,6 +66,31 @@ def test_the_source_session_is_read_only_whatever_the_role_may(job: Job, source_
         connection = opened.source._connection  # type: ignore[attr-defined]  # looked into on purpose
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection.execute("DELETE FROM orders")
+
+
+def test_what_may_be_granted_further_gives_what_the_page_says(warehouse_db: Database) -> None:
+    warehouse = PostgresWarehouse("dw", loader(warehouse_db))
+    for part, schema in (("CREATE ON DATABASE", "made"), ("SCHEMA public", "public")):
+        loads = Loads(warehouse)
+        loads.target = Target("dw", schema, "orders")
+        with pytest.raises(DbError, match="permission denied"):
+            loads.load([(1, "a")])
+        further_grant(warehouse_db, part)
+        assert loads.load([(1, "a")]).rows_inserted == 1
+    warehouse.close()
+    warehouse_db.execute("CREATE EXTENSION pgstattuple")
+    role = f"syncer_loader_{warehouse_db.name}"
+    with warehouse_db.connect(role=role) as session, warehouse_db.connect(autocommit=False) as of_another:
+        of_another.execute("SELECT 1")
+        assert session.execute(TRANSACTION_SQL.encode()).fetchone() == (None,)
+        further_grant(warehouse_db, "pg_read_all_stats")
+        (seconds,) = session.execute(TRANSACTION_SQL.encode()).fetchone() or (0,)
+        assert seconds > 0
+        measured = b"SELECT count(*) FROM pgstatindex('public.orders_pkey')"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute(measured)
+        further_grant(warehouse_db, "pg_stat_scan_tables")
+        assert session.execute(measured).fetchone() == (1,)
 
 
 def test_the_least_of_a_mariadb_is_enough_and_no_more(

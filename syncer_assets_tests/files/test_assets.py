@@ -4,8 +4,9 @@ import dagster as dg
 import pytest
 
 from syncer_assets.assets.file_sensor import look_for_new_files
+from syncer_assets.assets.report import REPORT_KEY
 from syncer_assets.assets.requests import ASSET_JOB
-from syncer_assets_tests.assets.results import checks, everything_recorded, materialized, metadata
+from syncer_assets_tests.assets.results import checks, everything_recorded, materialized, metadata, run_report
 from syncer_assets_tests.files.deployed import Evo
 
 DAY, NEXT_DAY = "2024-05-01", "2024-05-02"
@@ -58,6 +59,9 @@ def test_a_partition_loads_its_files_and_the_core_table_follows(evo: Evo) -> Non
         ("1", 7, "Ada"),
         ("2", 7, "Ada"),
     ]
+    told = metadata(run_report(evo.deployment.definitions, evo.instance), REPORT_KEY)
+    assert (told["entities"], told["files_loaded"], told["documents"], told["rejected"]) == (1, 1, 2, 0)
+    assert "| evo.members | 1 |" in str(told["report"]) and "tables" not in told
 
 
 def test_a_corrupt_file_is_red_and_named_and_the_others_load(evo: Evo) -> None:

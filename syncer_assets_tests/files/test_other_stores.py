@@ -89,14 +89,13 @@ def test_an_api_s_pages_are_committed_once_and_loaded_from_there(files: Files, d
         for seq in (1, 2):
             report = extract_pages(
                 lake,
-                Api("crm", limits=FAST),
+                Api("crm", limits=FAST, backoff=QUICK),
                 PAGED,
                 "all",
                 base_url=server.url,
                 secrets={},
                 run_id="r",
                 mode="full",
-                backoff=QUICK,
             )
             assert (report.rows, report.seq, report.unchanged) == (45, seq, seq == 2)
     assert lake.partitions("crm", "orders") == ["all"]

@@ -21,14 +21,13 @@ PLACE = Place("crm", "orders", "all")
 def read(lake: Lake, server: MisbehavingApi, mode: extract.Mode = "auto"):
     return extract_pages(
         lake,
-        Api("crm", limits=FAST),
+        Api("crm", limits=FAST, backoff=QUICK),
         PAGED,
         "all",
         base_url=server.url,
         secrets={},
         run_id="r",
         mode=mode,
-        backoff=QUICK,
     )
 
 

@@ -4,7 +4,6 @@ As a plugin of pytest (`-p syncer_assets_tests.faults.model.defects`, the name i
 whole run of tests.
 """
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,11 +14,9 @@ import pytest
 
 from syncer_assets.model.errors import LostRace
 from syncer_assets.model.manifest import Manifest
-from syncer_assets.sync import ranges
+from syncer_assets.sync import attempt, ranges
 from syncer_assets.sync.lake import Lake, Place
 from syncer_assets_tests.faults.model.source import SimulatedSource
-
-extract: Any = importlib.import_module("syncer_assets.sync.extract")  # the package exports a function of that name
 
 WEAK = {
     "ledger outside the transaction": "ledger outside",
@@ -64,25 +61,25 @@ def age_based_cleanup(patch: pytest.MonkeyPatch) -> None:
 
 
 def safe_is_high(patch: pytest.MonkeyPatch) -> None:
-    opened = extract.open_window
+    opened = attempt.open_window
 
     def called_final(*arguments: Any, **named: Any) -> Any:
         window = opened(*arguments, **named)
         return replace(window, safe=window.high, pending=())
 
-    patch.setattr(extract, "open_window", called_final)
+    patch.setattr(attempt, "open_window", called_final)
 
 
 def exclusive_lower_bound(patch: pytest.MonkeyPatch) -> None:
     """The next window begins above what was shipped, not above what was proven final."""
-    opened = extract.open_window
+    opened = attempt.open_window
 
     def above(partition: Any, head: Any, *arguments: Any, **named: Any) -> Any:
         window = opened(partition, head, *arguments, **named)
         return replace(window, low=head.high) if head is not None and window.low is not None else window
 
-    patch.setattr(extract, "open_window", above)
-    patch.setattr(extract._Sync, "_base", _reading_above(extract._Sync._base))
+    patch.setattr(attempt, "open_window", above)
+    patch.setattr(attempt.Attempt, "_base", _reading_above(attempt.Attempt._base))
 
 
 def _reading_above(base: Callable[..., Any]) -> Callable[..., Any]:
