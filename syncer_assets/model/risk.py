@@ -26,6 +26,9 @@ RiskName = Literal[
 ]
 """Stable, for those who read the JSON. From `late_commits` to `cursor_goes_back`: why late commits may be missed."""
 
+SMALL_ROWS = 100_000
+"""A table of so many rows at the most is sorted in a moment: it needs no index on its cursor."""
+
 
 @dataclass(frozen=True)
 class Risk:

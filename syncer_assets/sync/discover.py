@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from ..model.errors import ConfigError, DbError
 from ..model.marks import TIME_KINDS, CursorColumn, Scalar
 from ..model.partition import Every, PartitionScheme
-from ..model.risk import Risk, RiskName
+from ..model.risk import SMALL_ROWS, Risk, RiskName
 from ..model.table import TableSpec
 from ..sources.base import Read, Source, SourceColumn, TableFacts
 from .rules import resolve
@@ -26,7 +26,6 @@ CREATED = re.compile(
 )
 """Names of time columns, in lower case and without underscores (`last_update`, `updatedAt`, `modified_on`)."""
 
-SMALL_ROWS = 100_000
 BIG_ROWS = 5_000_000
 PARTITION_ROWS = 10_000_000
 PARTITIONS_MOST = 300

@@ -8,7 +8,7 @@ from ..model.columns import Column
 from ..model.manifest import Manifest
 from ..model.marks import Mark, is_below, show
 from ..model.partition import UNPARTITIONED
-from ..model.risk import Risk
+from ..model.risk import SMALL_ROWS, Risk
 from ..model.table import TableSpec
 from ..sources.advice import Advice
 from ..sources.base import Read, Source, TableFacts
@@ -241,7 +241,8 @@ def _risks(
 ) -> Iterator[Risk]:
     if protection is not None and not protection.protected:
         yield Risk(protection.risk, f"late commits may be missed: {protection.reason}")
-    if spec.cursor and not any(columns[: len(spec.cursor)] == spec.cursor for columns in facts.indexes):
+    indexed = any(columns[: len(spec.cursor)] == spec.cursor for columns in facts.indexes)
+    if spec.cursor and not indexed and not 0 <= facts.rows_estimate <= SMALL_ROWS:
         wanted = advice.create_index(spec.table, list(dict.fromkeys((*spec.cursor, *resolved.key))))
         yield Risk("cursor_without_index", f"cursor without an index, each chunk sorts the table: {wanted}", wanted)
     if resolved.cursor and spec.cursor and resolved.cursor.kind == "integer":

@@ -28,9 +28,15 @@ def test_a_plan_says_what_would_be_read_and_writes_nothing(syncer: Syncer, call:
     (part,) = planned["partitions"]
     assert (part["rows"], part["chunks"], part["files"], part["low"]) == (500, 1, 1, None)
     assert part["sql"].startswith('SELECT t."id"')
-    assert [risk["name"] for risk in planned["risks"]] == ["cursor_without_index"]
+    assert planned["risks"] == [], "so few rows are sorted in a moment"
     assert not (syncer.folder / "lake").exists()
+
+
+def test_a_cursor_of_many_rows_wants_an_index(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncer_assets.sync.plan.SMALL_ROWS", 499)
     assert "! cursor without an index" in call("plan").stdout
+    monkeypatch.setattr("syncer_assets.sync.plan.SMALL_ROWS", 500)
+    assert "!" not in call("plan").stdout
 
 
 def test_a_plan_after_a_run_begins_at_its_mark(call: Call, source_db: Database) -> None:
@@ -119,8 +125,9 @@ def test_the_doctor_is_content_with_what_works(call: Call, home: str) -> None:
 
 
 def test_the_doctor_advises_with_statements_and_lines_to_paste(
-    syncer: Syncer, call: Call, source_db: Database, warehouse_db: Database
+    syncer: Syncer, call: Call, source_db: Database, warehouse_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("syncer_assets.sync.plan.SMALL_ROWS", 0)
     assert call("run").code == 0
     connections = syncer.folder / "defs" / "connections" / "defs.yaml"
     limited = "{type: postgres, dsn_env: TEST_WAREHOUSE_DSN, server: {storage_gb: 0.02}, insecure: true}"
