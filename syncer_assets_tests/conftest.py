@@ -31,17 +31,20 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A further source."""
     yield from _fresh(postgres, "test")
 
 
 @pytest.fixture
 def source_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """The product reads it as the reader of docs/privileges.md."""
     yield from _fresh(postgres, "source")
 
 
 @pytest.fixture
 def warehouse_db(postgres: EmbeddedPostgres) -> Iterator[Database]:
-    yield from _fresh(postgres, "warehouse")
+    """The product writes it as the loader of docs/privileges.md."""
+    yield from _fresh(postgres, "warehouse", "stg", "core", "sales")
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +128,7 @@ def chromium() -> Path:
     return Path(program)
 
 
-def _fresh(server: EmbeddedPostgres, purpose: str) -> Iterator[Database]:
-    database = Database.create(server, purpose)
+def _fresh(server: EmbeddedPostgres, purpose: str, *schemas: str) -> Iterator[Database]:
+    database = Database.create(server, purpose, *schemas)
     yield database
     database.drop()

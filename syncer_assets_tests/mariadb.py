@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pymysql
 
+from syncer_assets_tests import privileges
 from syncer_assets_tests.servers import free_ports, poll
 
 PASSWORD = "test secret/@:%"
@@ -136,17 +137,19 @@ class MariaDB:
 
 @dataclass(frozen=True)
 class MariaDatabase:
-    """An empty database of a test's own."""
+    """An empty database of a test's own. The product has `dsn`; what the test itself does is the administrator's."""
 
     server: MariaDB
     name: str
+    role: str
+    """The product's: the reader of docs/privileges.md."""
 
     @classmethod
     def create(cls, server: MariaDB, purpose: str) -> "MariaDatabase":
-        database = cls(server, f"{purpose}_{uuid4().hex[:10]}")
+        name = f"{purpose}_{uuid4().hex[:10]}"
         with closing(server.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE `{database.name}`")
-        return database
+            cursor.execute(f"CREATE DATABASE `{name}`")
+            return cls(server, name, privileges.make_maria_reader(connection, name))
 
     def drop(self) -> None:
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
@@ -154,6 +157,10 @@ class MariaDatabase:
 
     @property
     def dsn(self) -> str:
+        return self.dsn_as(self.role, privileges.PASSWORD)
+
+    @property
+    def admin_dsn(self) -> str:
         return self.server.dsn(self.name)
 
     def dsn_as(self, user: str, password: str) -> str:

@@ -1,5 +1,6 @@
 """Real servers for tests: databases in an embedded PostgreSQL, S3 by SeaweedFS; and waiting for things."""
 
+import json
 import os
 import random
 import socket
@@ -18,7 +19,8 @@ import psycopg
 import pytest
 from obstore.store import S3Store
 
-from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets.demo.server import SUPERUSER, EmbeddedPostgres
+from syncer_assets_tests import privileges
 
 T = TypeVar("T")
 
@@ -68,22 +70,33 @@ def _free_port() -> int:
 
 @dataclass(frozen=True)
 class Database:
-    """An empty database of a test's own."""
+    """An empty database of a test's own. The product has `dsn`; what the test itself does is the administrator's."""
 
     server: EmbeddedPostgres
     name: str
+    role: str = SUPERUSER
+    """The product's."""
 
     @classmethod
-    def create(cls, server: EmbeddedPostgres, purpose: str) -> "Database":
-        database = cls(server, f"{purpose}_{uuid4().hex[:10]}")
-        server.create_database(database.name)
-        return database
+    def create(cls, server: EmbeddedPostgres, purpose: str, *schemas: str) -> "Database":
+        """A `warehouse` (with these schemas, too) for the loader of docs/privileges.md, or a source for its reader."""
+        name = f"{purpose}_{uuid4().hex[:10]}"
+        with psycopg.connect(server.create_database(name), autocommit=True) as administrator:
+            if purpose == "warehouse":
+                privileges.make_loader(administrator, name, schemas)
+            else:
+                privileges.make_reader(administrator, name)
+        return cls(server, name, privileges.role_of(name))
 
     def drop(self) -> None:
         self.server.drop_database(self.name)
 
     @property
     def dsn(self) -> str:
+        return self.dsn_as(self.role)
+
+    @property
+    def admin_dsn(self) -> str:
         return self.server.dsn(self.name)
 
     def dsn_as(self, role: str, password: str | None = None) -> str:
@@ -91,7 +104,7 @@ class Database:
         return self.server.dsn(self.name, user=role, password=password)
 
     def connect(self, *, autocommit: bool = True, role: str | None = None) -> psycopg.Connection:
-        return psycopg.connect(self.dsn_as(role) if role else self.dsn, autocommit=autocommit)
+        return psycopg.connect(self.dsn_as(role) if role else self.admin_dsn, autocommit=autocommit)
 
     def execute(self, query: str, values: Sequence[object] | Mapping[str, object] | None = None) -> list[Any]:
         """Runs one statement, or without `values` a script, in a session of its own; returns its rows."""
@@ -102,10 +115,17 @@ class Database:
     def scalar(self, query: str, values: Sequence[object] | Mapping[str, object] | None = None) -> Any:
         return self.execute(query, values)[0][0]
 
+    def grant(self, part: str) -> None:
+        """One of the further grants to the loader that docs/privileges.md has, by a part of its text."""
+        self.execute(privileges.further_grant(part, self.role, self.name))
+
 
 @dataclass(frozen=True)
 class Bucket:
-    """An empty bucket of a test's own."""
+    """An empty bucket of a test's own. The product has `env`, of an identity under the policy of docs/privileges.md.
+
+    That policy is of a lake below `lake/`. `store` is the administrator's.
+    """
 
     name: str
     endpoint: str
@@ -132,8 +152,8 @@ class Bucket:
         return S3Store(
             self.name,
             endpoint=self.endpoint,
-            access_key_id=self.access_key,
-            secret_access_key=self.secret_key,
+            access_key_id=SeaweedS3.ADMIN_KEY,
+            secret_access_key=SeaweedS3.SECRET_KEY,
             region="us-east-1",
             client_options={"allow_http": True},
         )
@@ -145,7 +165,9 @@ class SeaweedS3:
     It keeps nothing: `stop` kills it (a clean end takes it 20 s) and its folder goes.
     """
 
+    ADMIN_KEY = "syncer-admin"
     ACCESS_KEY = "syncer-test"
+    """Of the product, to which only the policy of a bucket allows anything."""
     SECRET_KEY = "syncer-test-secret"
     LATER_ACCESS_KEY = "syncer-later"
     """A second key of the same identity, with the same secret."""
@@ -166,11 +188,11 @@ class SeaweedS3:
             raise FileNotFoundError("weed")
         folder = Path(self._folder.name)
         (folder / "data").mkdir()
-        (folder / "s3.json").write_text(
-            f'{{"identities": [{{"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"],'
-            f' "credentials": [{{"accessKey": "{self.ACCESS_KEY}", "secretKey": "{self.SECRET_KEY}"}},'
-            f' {{"accessKey": "{self.LATER_ACCESS_KEY}", "secretKey": "{self.SECRET_KEY}"}}]}}]}}'
-        )
+        identities = [
+            _identity("admin", ["Admin", "Read", "Write", "List", "Tagging"], self.ADMIN_KEY),
+            _identity("product", [], self.ACCESS_KEY, self.LATER_ACCESS_KEY),
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
         ports = ["master.port", "volume.port", "filer.port", "s3.port"]
         ports += [f"{port}.grpc" for port in ports]
         numbers = dict(zip(ports, free_ports(len(ports)), strict=True))
@@ -201,7 +223,9 @@ class SeaweedS3:
 
     def create_bucket(self, patience_seconds: int = 60) -> Bucket:
         bucket = Bucket(f"test-{uuid4().hex[:10]}", self.endpoint, self.ACCESS_KEY, self.SECRET_KEY)
-        self._client(patience_seconds).create_bucket(Bucket=bucket.name)
+        client = self._client(patience_seconds)
+        client.create_bucket(Bucket=bucket.name)
+        client.put_bucket_policy(Bucket=bucket.name, Policy=privileges.bucket_policy(bucket.name))
         return bucket
 
     def _ready(self) -> bool:
@@ -225,8 +249,13 @@ class SeaweedS3:
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
-            aws_access_key_id=self.ACCESS_KEY,
+            aws_access_key_id=self.ADMIN_KEY,
             aws_secret_access_key=self.SECRET_KEY,
             region_name="us-east-1",
             config=Config(retries={"max_attempts": 0}, connect_timeout=patience_seconds, read_timeout=patience_seconds),
         )
+
+
+def _identity(name: str, actions: Sequence[str], *keys: str) -> dict[str, Any]:
+    credentials = [{"accessKey": key, "secretKey": SeaweedS3.SECRET_KEY} for key in keys]
+    return {"name": name, "actions": [*actions], "credentials": credentials}

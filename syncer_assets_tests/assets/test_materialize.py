@@ -138,6 +138,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_connection(shop: Shop, mon
 def test_no_secret_and_no_hidden_column_reaches_the_event_log(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     password = "canary pass%/@:word"
     shop.source.execute(f"CREATE ROLE canary_reader LOGIN PASSWORD '{password}'")
+    shop.source.execute(f"GRANT CONNECT ON DATABASE {shop.source.name} TO canary_reader")
     try:
         monkeypatch.setenv("TEST_SHOP_DSN", shop.source.dsn_as("canary_reader", password))
         assert not shop.run("orders", JANUARY).success, "the role has no SELECT"
@@ -146,7 +147,7 @@ def test_no_secret_and_no_hidden_column_reaches_the_event_log(shop: Shop, monkey
         monkeypatch.setenv("TEST_SHOP_DSN", shop.source.dsn)
         assert shop.run("orders", JANUARY).success
     finally:
-        shop.source.execute("DROP ROLE canary_reader")
+        shop.source.execute("DROP OWNED BY canary_reader; DROP ROLE canary_reader")
     recorded = everything_recorded(shop.instance, shop.runs)
     assert "lake__shop__orders" in recorded
     for canary in (password, "canary%20pass", "secret note"):

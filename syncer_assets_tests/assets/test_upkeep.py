@@ -27,7 +27,7 @@ TABLES = """
 - {table: public.plain, cursor: id}
 """
 BLOATED = """
-CREATE SCHEMA shop;
+
 CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text) WITH (autovacuum_enabled = false);
 INSERT INTO shop.orders SELECT i, 'new' FROM generate_series(1, 20000) i;
 CREATE INDEX ON shop.orders (id, status);

@@ -63,6 +63,7 @@ def test_both_sides_of_the_keyed_update_have_the_same_rows(
 ) -> None:
     """Or everything would differ, and the contest would measure something else."""
     rows = 2 * ours_keyed.BATCHES
+    warehouse_db.grant("SCHEMA public")
     warehouse_db.execute(f"CREATE TABLE visits ({ours_keyed.columns_sql('postgres')})")
     values = ours_keyed.values_sql(ssn=False)
     warehouse_db.execute(f"INSERT INTO visits SELECT {values} FROM generate_series(0, {rows} - 1) t(i)")

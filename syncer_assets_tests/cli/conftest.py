@@ -7,7 +7,6 @@ import pytest
 
 from syncer_assets.cli import main
 from syncer_assets_tests.cli.syncer import Ended, Syncer
-from syncer_assets_tests.privileges import loader, reader
 from syncer_assets_tests.servers import Database
 
 Call = Callable[..., Ended]
@@ -16,9 +15,7 @@ Call = Callable[..., Ended]
 @pytest.fixture
 def syncer(tmp_path: Path, source_db: Database, warehouse_db: Database) -> Syncer:
     """A deployment of two empty databases under the roles of docs/privileges.md; a call of it is a process."""
-    return Syncer.deployed(
-        tmp_path, reader(source_db), loader(warehouse_db, "sales", "stg", "core"), TEST_HASH_KEY="0123456789abcdef" * 2
-    )
+    return Syncer.deployed(tmp_path, source_db.dsn, warehouse_db.dsn, TEST_HASH_KEY="0123456789abcdef" * 2)
 
 
 @pytest.fixture

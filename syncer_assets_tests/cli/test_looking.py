@@ -207,7 +207,7 @@ def test_another_source_is_refused_until_it_is_adopted(
     twin = f"{source_db.name}_twin"
     warehouse_db.execute(f"CREATE DATABASE {twin} TEMPLATE {source_db.name}")
     try:
-        moved = source_db.server.dsn(twin)
+        moved = source_db.server.dsn(twin, user=source_db.role)
         refused = call("run", TEST_SOURCE_DSN=moved)
         assert refused.code == 1
         assert "syncer adopt" in refused.errors[0]

@@ -120,12 +120,12 @@ def test_a_wrong_password_is_one_line_without_it(
     database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
     if not database.execute("SELECT 1 FROM pg_roles WHERE rolname = 'password'", []):
         database.execute("CREATE ROLE password")
-    database.execute(f"GRANT password TO {role}")
+    database.execute(f"GRANT password TO {role}; GRANT CONNECT ON DATABASE {database.name} TO {role}")
     try:
         syncer.declare(ORDERS)
         ended = call("run", "--json", **{f"TEST_{side}_DSN": database.dsn_as(role, "s3cret-and-wrong")})
     finally:
-        database.execute(f"DROP ROLE {role}")
+        database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert ended.code == 1
     assert len(ended.errors) == 1
     assert "password authentication failed" in ended.errors[0] and "Fix: check the password" in ended.errors[0]

@@ -12,12 +12,12 @@ SCALE = 0.01
 
 @pytest.fixture
 def shop(database: Database) -> Database:
-    fill(database.dsn, scale=SCALE)
+    fill(database.admin_dsn, scale=SCALE)
     return database
 
 
 def test_rows_are_as_many_as_told(database: Database) -> None:
-    told = fill(database.dsn, scale=SCALE)
+    told = fill(database.admin_dsn, scale=SCALE)
     assert told == {"orders": 10_000, "order_items": 20_000, "prealerts": 500, "customers": 500, "countries": COUNTRIES}
     for table, rows in told.items():
         assert database.scalar(f"SELECT count(*) FROM {table}") == rows
@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_rows(source_db: Database, warehouse_db: Da
         "SELECT md5(string_agg(concat_ws('|', id, customer_id, status, amount, notes), ',' ORDER BY id)) FROM orders"
     )
     for database in (source_db, warehouse_db):
-        fill(database.dsn, scale=SCALE)
+        fill(database.admin_dsn, scale=SCALE)
     assert source_db.scalar(content) == warehouse_db.scalar(content)
 
 
@@ -71,14 +71,14 @@ def test_opening_keeps_a_shop_or_makes_it_anew(postgres: EmbeddedPostgres) -> No
 
 
 def test_the_writer_counts_what_it_committed(shop: Database) -> None:
-    with Writer(shop.dsn, rows_per_second=2_000) as writer:
+    with Writer(shop.admin_dsn, rows_per_second=2_000) as writer:
         poll(lambda: writer.inserted >= 300 and writer.updated, deadline_seconds=60)
-    assert _count(shop.dsn, "orders") == 10_000 + writer.inserted
+    assert _count(shop.admin_dsn, "orders") == 10_000 + writer.inserted
     assert 0 < shop.scalar("SELECT count(*) FROM orders WHERE status = 'changed'") <= writer.updated
 
 
 def test_the_writer_tells_of_its_error_when_it_is_stopped(database: Database) -> None:
-    writer = Writer(database.dsn).start()
+    writer = Writer(database.admin_dsn).start()
     with pytest.raises(psycopg.errors.UndefinedTable):
         poll(lambda: not writer.running, deadline_seconds=60)
         writer.stop()

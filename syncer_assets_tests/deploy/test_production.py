@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any, LiteralString
 
 import obstore
 import psycopg
@@ -9,11 +10,14 @@ import pytest
 import yaml
 
 from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets_tests import privileges
 from syncer_assets_tests.components.deployments import write_defs
 from syncer_assets_tests.deploy.production import DEPLOY, Production, command_of, variables_of
 from syncer_assets_tests.servers import Bucket, SeaweedS3, free_ports, poll
 
 TABLES = "- {table: public.items, cursor: id, settle_seconds: 0}"
+LOADED = "SELECT count(*) FROM pg_tables WHERE schemaname = 'shop' AND tablename = 'items'"
+UNFINISHED = "SELECT count(*) FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
 PASSWORD = "kept-in-the-environment"
 CONNECTIONS = """
 type: syncer_assets.Connections
@@ -36,12 +40,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
         with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE dagster LOGIN PASSWORD '{PASSWORD}'")
             connection.execute("CREATE DATABASE dagster OWNER dagster")
-        for name in ("shop", "analytics"):
-            postgres.create_database(name)
-        with psycopg.connect(postgres.dsn("shop"), autocommit=True) as connection:
+        with psycopg.connect(postgres.create_database("warehouse"), autocommit=True) as connection:
+            privileges.make_loader(connection, "warehouse")
+        with psycopg.connect(postgres.create_database("shop"), autocommit=True) as connection:
+            privileges.make_reader(connection, "shop")
             connection.execute("CREATE TABLE items (id bigserial PRIMARY KEY, sku text)")
             connection.execute("INSERT INTO items (sku) SELECT 'SKU-' || i FROM generate_series(1, 350) i")
         yield postgres
+
+
+def query(server: EmbeddedPostgres, database: str, text: LiteralString) -> list[Any]:
+    with psycopg.connect(server.dsn(database), autocommit=True) as connection:
+        return connection.execute(text).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +79,8 @@ def production(
         **bucket.env,
         "TEST_LAKE": f"{bucket.url}/lake",
     }
-    secrets = {"SHOP_DSN": server.dsn("shop"), "ANALYTICS_DSN": server.dsn("analytics")}
+    databases = {"SHOP_DSN": "shop", "ANALYTICS_DSN": "warehouse"}
+    secrets = {name: server.dsn(each, user=privileges.role_of(each)) for name, each in databases.items()}
     deployed = Production(folder / "home", env, secrets)
     try:
         yield deployed.start()
@@ -82,14 +93,14 @@ def production(
 def test_the_shipped_deployment_brings_a_table_through(
     production: Production, server: EmbeddedPostgres, bucket: Bucket
 ) -> None:
-    for key in ("lake/shop/items", "analytics/shop/items"):
-        production.wait_for_run(production.materialize([key]))
-    with psycopg.connect(server.dsn("analytics")) as warehouse:
-        assert warehouse.execute("SELECT count(*), max(sku) FROM shop.items").fetchone() == (350, "SKU-99")
+    production.wait_for_run(production.materialize(["lake/shop/items"]))
+    poll(lambda: query(server, "warehouse", LOADED) == [(1,)], deadline_seconds=180, every_seconds=0.5)  # automation
+    poll(lambda: query(server, "dagster", UNFINISHED) == [(0,)], deadline_seconds=180, every_seconds=0.5)
+    assert query(server, "warehouse", "SELECT count(*), max(sku) FROM shop.items") == [(350, "SKU-99")]
+    production.wait_for_run(production.materialize(["analytics/shop/items"]))
     assert production.check("analytics/shop/items", "row_count")["status"] == "SUCCEEDED"
-    with psycopg.connect(server.dsn("dagster")) as storage:
-        runs = storage.execute("SELECT count(*) FROM runs WHERE status = 'SUCCESS'").fetchone()
-    assert runs is not None and runs[0] >= 2, "Dagster's records are not in PostgreSQL"
+    [(runs,)] = query(server, "dagster", "SELECT count(*) FROM runs WHERE status = 'SUCCESS'")
+    assert runs >= 2, "Dagster's records are not in PostgreSQL"
 
     def logs() -> list[str]:
         return [meta["path"] for page in obstore.list(bucket.store, prefix="compute-logs") for meta in page]

@@ -73,7 +73,7 @@ class Site:
 
 def copy_of(database: Database, purpose: str) -> Database:
     """Another database with the same content and the same OIDs, as a restored snapshot has."""
-    copy = Database(database.server, f"{purpose}_{uuid4().hex[:10]}")
+    copy = Database(database.server, f"{purpose}_{uuid4().hex[:10]}", database.role)
     command = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy.name), sql.Identifier(database.name))
     with Database(database.server, "postgres").connect() as connection:
         connection.execute(command)

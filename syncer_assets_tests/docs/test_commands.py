@@ -44,7 +44,7 @@ WITH_COMMANDS = [page for page in PAGES if any(block.language == "sh" for block 
 def shop(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """Filled once; a page gets a copy."""
     database = Database.create(postgres, "shop")
-    fill(database.dsn, scale=SCALE)
+    fill(database.admin_dsn, scale=SCALE)
     database.execute(THREE_MONTHS)
     yield database
     database.drop()

@@ -75,8 +75,16 @@ def main(arguments: list[str] | None = None) -> int:
     return max(ended)
 
 
-def run(name: str, folder: Path, server: EmbeddedPostgres, bucket: Bucket, shop_dsn: str, select: str = "") -> int:
-    """Two rounds into one double, and the comparison."""
+def run(
+    name: str,
+    folder: Path,
+    server: EmbeddedPostgres,
+    bucket: Bucket,
+    shop_dsn: str,
+    select: str = "",
+    writer_dsn: str = "",
+) -> int:
+    """Two rounds into one double, and the comparison. The shop is changed through `writer_dsn`, else `shop_dsn`."""
     screen, started, outcomes = Screen(), time.monotonic(), []
     needed = {"SHOP_DSN": shop_dsn, "SYNCER_HASH_KEY": HASH_KEY, "DAGSTER_HOME": str(folder / "home"), **bucket.env}
     with DOUBLES[name](bucket, server) as (options, dsn), patch.dict(os.environ, {**needed, **dsn}):
@@ -85,7 +93,7 @@ def run(name: str, folder: Path, server: EmbeddedPostgres, bucket: Bucket, shop_
         tables = [table for table in deployment.tables if select in ("", table.spec.name)]
         for title, changes in ((f"A double of {name}: everything", ""), ("What is new and changed", CHANGES)):
             screen.line(title, style="bold")
-            with psycopg.connect(shop_dsn, autocommit=True) as connection:
+            with psycopg.connect(writer_dsn or shop_dsn, autocommit=True) as connection:
                 connection.execute(changes.encode())
             outcomes.append(sync(deployment, tables, RunOptions(), WORKERS, screen))
             report(outcomes[-1], screen)

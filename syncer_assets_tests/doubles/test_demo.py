@@ -33,8 +33,8 @@ def test_two_rounds_end_and_the_tables_are_equal(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    fill(source_db.dsn, scale=0.001)
-    assert run(warehouse, tmp_path, postgres, s3, source_db.dsn, "prealerts") == 0
+    fill(source_db.admin_dsn, scale=0.001)
+    assert run(warehouse, tmp_path, postgres, s3, source_db.dsn, "prealerts", source_db.admin_dsn) == 0
     lines = [line.split() for line in capfd.readouterr().out.splitlines() if line.startswith("shop.prealerts  ")]
     first, second, compared = lines
     assert (first[2], second[2], compared[1:6]) == ("50", "26", ["76", "76", "0", "0", "0"])

@@ -25,10 +25,10 @@ COPY = "COPY t FROM 's3://{}/m.manifest' IAM_ROLE default FORMAT AS PARQUET MANI
 
 
 @pytest.fixture
-def double(warehouse_db: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedshiftDouble]:
+def double(database: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedshiftDouble]:
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    with RedshiftDouble(warehouse_db, s3) as double:
+    with RedshiftDouble(database, s3) as double:
         yield double
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from syncer_assets_tests.faults.job import STARTED, Job, make_tables
 from syncer_assets_tests.faults.pair import PostgresPair
-from syncer_assets_tests.privileges import loader, reader
 from syncer_assets_tests.servers import Database
 
 
@@ -22,7 +21,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def job(source_db: Database, warehouse_db: Database, lake_dir: Path) -> Job:
     """A source with rows; nothing was read yet. The job runs under the roles of docs/privileges.md."""
     make_tables(source_db)
-    return Job(reader(source_db), f"file://{lake_dir}", loader(warehouse_db))
+    return Job(source_db.dsn, f"file://{lake_dir}", warehouse_db.dsn)
 
 
 @pytest.fixture(scope="session")

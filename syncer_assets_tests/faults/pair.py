@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import quote
 
 from syncer_assets.demo.server import EmbeddedPostgres
+from syncer_assets_tests import privileges
 from syncer_assets_tests.servers import Database, poll
 
 SETTINGS = {
@@ -47,7 +48,7 @@ class Member(EmbeddedPostgres):
 
     def of(self, database: str) -> Database:
         """A database as it is on this server."""
-        return Database(self, database)
+        return Database(self, database, privileges.role_of(database))
 
     def _initialise(self) -> None:
         if self._upstream is None:
@@ -88,7 +89,7 @@ class PostgresPair:
         """Both servers, by their sockets. The order is that of their birth, so that the first may be the dead one."""
         members = sorted((self.primary, self.standby), key=lambda member: member.folder)
         hosts = ",".join(quote(str(member.folder)) for member in members)
-        return f"postgresql://postgres@/{database}?host={hosts}&port=5432,5432&{attributes}"
+        return f"postgresql://{privileges.role_of(database)}@/{database}?host={hosts}&port=5432,5432&{attributes}"
 
     def fail_over(self, *, lose: bool = False) -> None:
         """The primary dies, its standby takes over. `lose`: without what it has not received yet."""

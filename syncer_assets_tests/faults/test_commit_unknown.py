@@ -26,13 +26,10 @@ def proxy(warehouse_db: Database) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def proxied(job: Job, proxy: Proxy, warehouse_db: Database) -> Iterator[Job]:
-    """The job, its warehouse behind the proxy. Loopback asks for a password, which a role of its own has."""
-    role = f"loader_{warehouse_db.name}"
-    warehouse_db.execute(f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'through-the-proxy'")
-    dsn = f"postgresql://{role}:through-the-proxy@127.0.0.1:{proxy.port}/{warehouse_db.name}?sslmode=disable"
-    yield replace(job, warehouse_dsn=dsn)
-    warehouse_db.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")
+def proxied(job: Job, proxy: Proxy, warehouse_db: Database) -> Job:
+    """The job, its warehouse behind the proxy."""
+    address = f"{warehouse_db.role}@127.0.0.1:{proxy.port}/{warehouse_db.name}?sslmode=disable"
+    return replace(job, warehouse_dsn=f"postgresql://{address}")
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
@@ -87,12 +84,12 @@ def test_a_session_that_the_server_still_holds_is_waited_for(
 
 
 def test_the_proxy_cuts_where_it_is_told(proxied: Job, proxy: Proxy, warehouse_db: Database) -> None:
-    warehouse_db.execute("CREATE TABLE cuts (n int)")
+    warehouse_db.execute("CREATE TABLE shop.cuts (n int)")
     for cut in ("before", "after"):
         with psycopg.connect(proxied.warehouse_dsn, autocommit=True) as connection:
             connection.execute("BEGIN")
-            connection.execute("INSERT INTO cuts SELECT count(*) FROM cuts")
+            connection.execute("INSERT INTO shop.cuts SELECT count(*) FROM shop.cuts")
             proxy.arm(COMMIT, cut)
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("COMMIT")
-        assert warehouse_db.scalar("SELECT count(*) FROM cuts") == (cut == "after")
+        assert warehouse_db.scalar("SELECT count(*) FROM shop.cuts") == (cut == "after")

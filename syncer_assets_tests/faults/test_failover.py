@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -30,30 +29,31 @@ MERGING = ("rows merged", "ledger written", "load committed")
 
 
 @pytest.fixture
-def name(pair: PostgresPair) -> Iterator[str]:
+def source(pair: PostgresPair) -> Iterator[str]:
     """An empty database of the pair, which both servers have."""
-    name = f"pair_{uuid4().hex[:10]}"
-    pair.primary.create_database(name)
-    pair.catch_up()
-    yield name
-    pair.primary.drop_database(name)
+    yield from _database(pair, "source")
+
+
+@pytest.fixture
+def warehouse(pair: PostgresPair) -> Iterator[str]:
+    yield from _database(pair, "warehouse")
 
 
 @pytest.mark.parametrize("spec", READING, ids=lambda spec: spec.name)
 def test_the_source_fails_over_while_it_is_read(
-    spec: TableSpec, seed: int, pair: PostgresPair, name: str, job: Job, warehouse_db: Database
+    spec: TableSpec, seed: int, pair: PostgresPair, source: str, job: Job, warehouse_db: Database
 ) -> None:
     chance, at = Random(seed), READING[spec][seed % len(READING[spec])]
-    make_tables(pair.primary.of(name))
-    job = replace(job.only(spec), source_dsn=pair.dsn(name), backoff=PATIENT)
+    make_tables(pair.primary.of(source))
+    job = replace(job.only(spec), source_dsn=pair.dsn(source), backoff=PATIENT)
     strike = Strike(at, pair.fail_over, nth=chance.choice((1, 1, 2)) if at == "chunk read" else 1)
     with job.opened() as opened:
         opened.run(strike)
         assert strike.struck
-        marks = _assert_all(opened, spec, pair.primary.of(name), warehouse_db)
-        write(pair.primary.of(name), chance.randrange(1, 20))
+        marks = _assert_all(opened, spec, pair.primary.of(source), warehouse_db)
+        write(pair.primary.of(source), chance.randrange(1, 20))
         opened.run()
-        _assert_all(opened, spec, pair.primary.of(name), warehouse_db, marks)
+        _assert_all(opened, spec, pair.primary.of(source), warehouse_db, marks)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_warehouse_fails_over_while_it_is_loaded(
     steps: Sequence[str],
     seed: int,
     pair: PostgresPair,
-    name: str,
+    warehouse: str,
     job: Job,
     source_db: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,10 +74,10 @@ def test_the_warehouse_fails_over_while_it_is_loaded(
     """Asynchronous replication: the marks are lost with the rows, so both are there again from the manifests. Every
     second seed loses nothing."""
     chance, at, lose = Random(seed), steps[seed % len(steps)], seed % 2 == 0
-    job = replace(job.only(spec), warehouse_dsn=pair.dsn(name), backoff=PATIENT)
+    job = replace(job.only(spec), warehouse_dsn=pair.dsn(warehouse), backoff=PATIENT)
     strike = Strike(at, lambda: pair.fail_over(lose=lose))
     with job.opened() as opened:
-        marks = opened.run() and _assert_all(opened, spec, source_db, pair.primary.of(name))
+        marks = opened.run() and _assert_all(opened, spec, source_db, pair.primary.of(warehouse))
         pair.catch_up()
         if lose:
             pair.cut_replication()
@@ -88,31 +88,31 @@ def test_the_warehouse_fails_over_while_it_is_loaded(
         with _copies_told(strike, monkeypatch):
             opened.run(strike)
         assert strike.struck
-        _assert_all(opened, spec, source_db, pair.primary.of(name), marks)
+        _assert_all(opened, spec, source_db, pair.primary.of(warehouse), marks)
 
 
 def test_a_first_load_of_which_nothing_reached_the_standby_is_made_again(
-    pair: PostgresPair, name: str, job: Job, source_db: Database
+    pair: PostgresPair, warehouse: str, job: Job, source_db: Database
 ) -> None:
     """Not even the ledger's tables are there."""
     pair.cut_replication()
-    job = replace(job.only(EVENTS), warehouse_dsn=pair.dsn(name), backoff=PATIENT)
+    job = replace(job.only(EVENTS), warehouse_dsn=pair.dsn(warehouse), backoff=PATIENT)
     strike = Strike("load planned", lambda: pair.fail_over(lose=True))
     with job.opened() as opened:
         opened.run(strike)
         assert strike.struck
-        _assert_all(opened, EVENTS, source_db, pair.primary.of(name))
+        _assert_all(opened, EVENTS, source_db, pair.primary.of(warehouse))
 
 
 def test_sessions_that_were_left_with_a_demoted_primary_are_given_up(
-    pair: PostgresPair, name: str, job: Job, source_db: Database
+    pair: PostgresPair, warehouse: str, job: Job, source_db: Database
 ) -> None:
     """It lives on and only refuses to write (25006): the DSN is resolved anew, and leads to the new one."""
-    job = replace(job.only(ORDERS), warehouse_dsn=pair.dsn(name), backoff=PATIENT)
+    job = replace(job.only(ORDERS), warehouse_dsn=pair.dsn(warehouse), backoff=PATIENT)
     with job.opened() as opened:
         opened.run()
         old, count = pair.primary, "SELECT count(*) FROM _syncer.loads"
-        before = old.of(name).scalar(count)
+        before = old.of(warehouse).scalar(count)
         opened.warehouse.watermarks(target_of(ORDERS))  # a session that stays open
         pair.catch_up()
         pair.switch()
@@ -121,9 +121,9 @@ def test_sessions_that_were_left_with_a_demoted_primary_are_given_up(
         write(source_db, 1)
         done = opened.run()
         assert done.loads[0].rows
-        _assert_all(opened, ORDERS, source_db, pair.primary.of(name))
-        assert old.of(name).scalar(count) == before
-        assert not old.of(name).scalar(
+        _assert_all(opened, ORDERS, source_db, pair.primary.of(warehouse))
+        assert old.of(warehouse).scalar(count) == before
+        assert not old.of(warehouse).scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE"
             " 'syncer_assets%' AND pid <> pg_backend_pid()"
         )
@@ -150,3 +150,10 @@ def _copies_told(strike: Strike, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Copy, "write", telling)
         yield
+
+
+def _database(pair: PostgresPair, purpose: str) -> Iterator[str]:
+    name = Database.create(pair.primary, purpose).name
+    pair.catch_up()
+    yield name
+    pair.primary.drop_database(name)

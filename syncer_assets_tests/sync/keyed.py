@@ -66,6 +66,7 @@ class Visits:
     def create(cls, house: House, database: Database) -> "Visits":
         house.run(SOURCE)
         house.fill("VISITS", FILL)
+        database.grant("SCHEMA public")
         database.execute(TARGET)
         return cls(house, database)
 

@@ -28,7 +28,7 @@ def role(rig: Rig) -> Iterator[str]:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{SECRET.replace(chr(39), chr(39) * 2)}'".encode())
         connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'password'")
     rig.database.execute('DO $$ BEGIN CREATE ROLE "password"; EXCEPTION WHEN duplicate_object THEN NULL; END $$')
-    rig.database.execute(f'GRANT "password" TO {name}')
+    rig.database.execute(f'GRANT "password" TO {name}; GRANT CONNECT ON DATABASE {rig.database.name} TO {name}')
     yield name
     rig.database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 

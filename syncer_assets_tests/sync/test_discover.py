@@ -10,6 +10,7 @@ from syncer_assets.model.partition import PartitionScheme
 from syncer_assets.model.risk import Risk
 from syncer_assets.sync.discover import Proposal, discover, partitions_for, propose
 from syncer_assets.sync.discover_yaml import entry, scalar, to_yaml
+from syncer_assets_tests.privileges import role_of
 from syncer_assets_tests.sync.tables import Rig
 
 TIME = CursorColumn("updated_at", "timestamptz")
@@ -197,6 +198,10 @@ def test_tables_of_one_name_go_into_schemas_of_their_own(rig: Rig) -> None:
     for schema in ("public", '"Sales Dept"', "sales_dept"):
         rig.database.execute(f"CREATE TABLE {schema}.wide (id int PRIMARY KEY)")
     rig.database.execute('CREATE TABLE "Sales Dept".own (id int PRIMARY KEY)')
+    role, schemas = role_of(rig.database.name), '"Sales Dept", sales_dept'
+    rig.database.execute(
+        f"GRANT USAGE ON SCHEMA {schemas} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {schemas} TO {role}"
+    )
     text = to_yaml("shop", "analytics", "shop", discover(rig.source, rig.source.tables()))
     found = {
         document["attributes"]["schema"]: [table["table"] for table in document["attributes"]["tables"]]

@@ -101,7 +101,8 @@ def test_a_role_that_cannot_read_the_sequence_is_not_called_protected(rig: Rig) 
     rig.database.execute(ORDERS)
     insert(rig)
     role = f"reader_{rig.database.name}"
-    rig.database.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT ON orders TO {role}")
+    connect = f"GRANT CONNECT ON DATABASE {rig.database.name} TO {role}"
+    rig.database.execute(f"CREATE ROLE {role} LOGIN; {connect}; GRANT SELECT ON orders TO {role}")
     source = PostgresSource("shop", rig.database.dsn_as(role))
     protected = check(rig.sync(SPEC, source=source), "cursor_protected")
     assert (protected.passed, protected.severity) == (False, "WARN")

@@ -204,6 +204,7 @@ NAMES = [
 
 def test_names_of_any_kind(rig: Rig) -> None:
     """Two that differ by case, quotes, percent signs, dots, 63 bytes; as key and cursor as well."""
+    rig.warehouse_db.grant("CREATE ON DATABASE")  # a schema a key
     for key in ("ID", 'quo"te', "per%cent", "a" * 63):
         with rig.database.connect() as connection:
             connection.execute("DROP TABLE IF EXISTS orders")

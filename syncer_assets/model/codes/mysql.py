@@ -18,7 +18,7 @@ CODES = Codes(
         "if_not_ours": ("1317",),
         "never": (
             *("1129", "1044", "1045", "1049", "1054", "1064", "1142", "1143", "1146", "1153", "1264", "1366", "1406"),
-            *("1062", "1792", "3159", "1227", "1290", "1105", "2026", "2005"),
+            *("1062", "1345", "1356", "1792", "3159", "1227", "1290", "1105", "2026", "2005"),
         ),
     },
     texts=(
@@ -48,6 +48,8 @@ CODES = Codes(
         "1153": "raise max_allowed_packet on the server",
         "1227": "grant the missing privilege; `syncer doctor` names which",
         "1290": "the server runs with an option that forbids the statement: `syncer doctor` says what is needed",
+        "1345": "grant SHOW VIEW on the view: without it the server tells nobody how it would read one",
+        "1356": "grant EXECUTE on the functions that the view calls, or SELECT on what it reads",
         "1317": "the query was killed at the server: run again",
         "1969": f"raise max_statement_time {LIMIT}",
         "3024": f"raise max_execution_time {LIMIT}",

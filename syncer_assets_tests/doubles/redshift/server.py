@@ -104,7 +104,7 @@ class RedshiftDouble:
 
     def backend(self) -> socket.socket:
         """A connection to the PostgreSQL behind."""
-        address = parse_qs(urlsplit(self.database.dsn).query)
+        address = parse_qs(urlsplit(self.database.admin_dsn).query)
         raw = socket.socket(socket.AF_UNIX)
         raw.connect(f"{address['host'][0]}/.s.PGSQL.{address['port'][0]}")
         return raw
@@ -276,7 +276,7 @@ class _Session:
 
     def _log(self, refused: copying.CopyRefused) -> None:
         """Load errors outlive their transaction."""
-        with psycopg.connect(self.double.database.dsn, autocommit=True) as connection:
+        with psycopg.connect(self.double.database.admin_dsn, autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO redshift_double.sys_load_error_detail"
                 " (session_id, file_name, column_name, column_type, error_message) VALUES (%s, %s, %s, %s, %s)",

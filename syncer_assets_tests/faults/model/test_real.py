@@ -21,4 +21,5 @@ def test_the_protocol_holds_on_real_servers(seed: int, source_db: Database, ware
         pass
 
     Here.source_db, Here.warehouse_db = source_db, warehouse_db
+    warehouse_db.grant("CREATE ON DATABASE")  # each example begins without the schemas
     run_state_machine_as_test(hypothesis.seed(seed)(Here), settings=FEW)

@@ -26,7 +26,8 @@ def test_a_role_that_only_selects_is_told_what_it_misses(open_source: OpenSource
     assert name == "process" and "GRANT PROCESS ON *.*" in text and "late_commit_lag" in text
 
 
-def test_a_role_that_may_write_is_named(source: MySQLSource) -> None:
+def test_a_role_that_may_write_is_named(maria_db: MariaDatabase, source: MySQLSource) -> None:
+    maria_db.execute(f"GRANT ALL PRIVILEGES ON *.* TO {maria_db.role}")
     assert "ALL PRIVILEGES" in red(source)["role"] and doctor.GRANTS in red(source)["role"]
 
 

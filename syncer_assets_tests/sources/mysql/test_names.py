@@ -27,6 +27,7 @@ NAMES += ["a" * 62 + "b", "semi;colon--", "$1", "{}", "back\\slash", "tick`", "{
 
 def test_names_of_any_kind(maria_rig: MariaRig) -> None:
     """As columns, as key and as cursor; each with a date, whose expression names its column several times."""
+    maria_rig.warehouse_db.grant("CREATE ON DATABASE")  # a schema a key
     for key in ("tick`", "per%cent", "{}"):
         names = [name for name in NAMES if name != key]
         quoted = {name: "`" + name.replace("`", "``") + "`" for name in NAMES}

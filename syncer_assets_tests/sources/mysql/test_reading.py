@@ -205,7 +205,9 @@ def test_no_default_of_the_server_shows_through(hostile: MariaDB) -> None:
 def test_sessions_read_only_and_take_the_options(
     maria_db: MariaDatabase, source: MySQLSource, open_source: OpenSource
 ) -> None:
+    """Also where the role might write."""
     maria_db.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    maria_db.execute(f"GRANT INSERT ON t TO {maria_db.role}")
     settings = "SELECT @@tx_read_only, @@net_write_timeout, @@max_statement_time, @@time_zone, @@lock_wait_timeout"
     with closing(source._open()) as session, session.cursor() as cursor:
         cursor.execute(settings)

@@ -40,7 +40,8 @@ def test_a_replica_is_protected_by_the_lag_of_its_applied_time(pair: tuple[Maria
     primary = MariaDatabase.create(pair[0], "shop")
     primary.execute("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, at timestamp(6) NOT NULL DEFAULT now(6))")
     primary.execute("INSERT INTO t () VALUES ()")
-    replica = MariaDatabase(pair[1], primary.name)
+    primary.execute(f"GRANT REPLICA MONITOR ON *.* TO {primary.role}")
+    replica = MariaDatabase(pair[1], primary.name, primary.role)
     poll(lambda: has_row(replica), 60)
     source = MySQLSource("shop", replica.dsn)
     ceilings = Ceilings(replica, source)
@@ -65,7 +66,7 @@ def test_a_replica_that_takes_writes_is_known_by_its_appliers(pair: tuple[MariaD
     primary = MariaDatabase.create(pair[0], "other")
     primary.execute("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY)")
     primary.execute("INSERT INTO t () VALUES ()")
-    replica = MariaDatabase(pair[1], primary.name)
+    replica = MariaDatabase(pair[1], primary.name, primary.role)
     with closing(pair[1].connect()) as connection, connection.cursor() as cursor:
         cursor.execute("START SLAVE SQL_THREAD")
     assert poll(lambda: has_row(replica), 60)

@@ -34,6 +34,7 @@ def ceilings(open_ceilings: OpenCeilings) -> Ceilings:
 def reader(source_db: Database) -> Iterator[str]:
     """A role that may log in and SELECT what is there now or later, and nothing else."""
     role = f"reader_{source_db.name}"
-    source_db.execute(f"CREATE ROLE {role} LOGIN; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")
+    connect = f"GRANT CONNECT ON DATABASE {source_db.name} TO {role}"
+    source_db.execute(f"CREATE ROLE {role} LOGIN; {connect}; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")
     yield role
     source_db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

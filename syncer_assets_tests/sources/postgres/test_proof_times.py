@@ -8,6 +8,7 @@ import pytest
 from syncer_assets.drivers import postgres
 from syncer_assets.sources.base import Read
 from syncer_assets.sources.postgres import PostgresSource
+from syncer_assets_tests.privileges import role_of
 from syncer_assets_tests.servers import Database, poll
 from syncer_assets_tests.sources.postgres.ceilings import Ceilings
 from syncer_assets_tests.sources.postgres.conftest import OpenCeilings
@@ -145,6 +146,7 @@ def test_reads_of_our_own_do_not_pin_even_where_the_role_may_write(ceilings: Cei
 def test_a_load_by_our_own_role_pins(ceilings: Ceilings) -> None:
     """A warehouse that is a source of another sync: the session that loads it writes, whatever its name."""
     ceilings.database.execute(f"{TABLE}; {ONE_ROW}")
+    ceilings.database.execute(f"GRANT INSERT ON ALL TABLES IN SCHEMA public TO {role_of(ceilings.database.name)}")
     with postgres.connect(ceilings.database.dsn, who="warehouse", autocommit=False) as loading:
         loading.execute(NOTHING_YET)
         assert not at_once(ceilings)

@@ -104,7 +104,7 @@ def test_rows_of_any_length_come_encrypted(source_db: Database, proxy: TlsProxy,
     source_db.execute(
         f"CREATE TABLE t AS SELECT g AS id, repeat('x', {size} + g % 7) AS pad FROM generate_series(1, {rows}) g"
     )
-    dsn = f"postgresql://postgres@127.0.0.1:{proxy.port}/{source_db.name}?sslmode=require"
+    dsn = f"postgresql://{source_db.role}@127.0.0.1:{proxy.port}/{source_db.name}?sslmode=require"
     with closing(PostgresSource("shop", dsn)) as source:
         read = Read("t", source.describe("t").columns, ())
         assert sum(batch.num_rows for batch in source.read(read)) == rows
@@ -115,7 +115,8 @@ SECRET = "c4n@ry %/"
 
 
 def test_the_server_that_its_certificate_names_is_read(source_db: Database, proxy: TlsProxy) -> None:
-    dsn = f"postgresql://postgres@127.0.0.1:{proxy.port}/{source_db.name}?sslmode=verify-full&sslrootcert={proxy.made}"
+    at = f"{source_db.role}@127.0.0.1:{proxy.port}"
+    dsn = f"postgresql://{at}/{source_db.name}?sslmode=verify-full&sslrootcert={proxy.made}"
     with closing(open_source("shop", "postgres", dsn)) as source:
         assert source.identity().database.startswith("postgres:")
     assert proxy.sent

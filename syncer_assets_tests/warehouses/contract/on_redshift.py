@@ -15,7 +15,7 @@ from syncer_assets_tests.warehouses.contract.under_test import WarehouseUnderTes
 
 @contextmanager
 def opened(request: pytest.FixtureRequest) -> Iterator[WarehouseUnderTest]:
-    database: Database = request.getfixturevalue("warehouse_db")
+    database: Database = request.getfixturevalue("database")
     bucket: Bucket = request.getfixturevalue("s3")
     with pytest.MonkeyPatch.context() as patch, RedshiftDouble(database, bucket) as double:
         for name, value in bucket.env.items():

@@ -101,6 +101,7 @@ def test_a_large_index_wants_more_memory_for_its_build(
     orders.load([(number, "x" * 40) for number in range(200_000)])
     monkeypatch.setattr(advise, "MAINTENANCE_MOST", 8 * 1024**2)
     (finding,) = (found for found in small.advise([orders.target], UNKNOWN) if not found.passed)
+    small.close()
     assert yaml.safe_load(finding.fix) == {"options": {"maintenance_work_mem": "8MB"}}
 
 

@@ -21,7 +21,9 @@ CONFIRM_ALL = BloatLimits(warn=BloatLimit(0, 0))
 @pytest.fixture(scope="module")
 def bloated(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """The eight tables, vacuumed once: autovacuum is kept away, so that every run sees the same."""
-    database = Database.create(postgres, "bloat")
+    database = Database.create(postgres, "warehouse")
+    database.grant("SCHEMA public")
+    database.grant("pg_stat_scan_tables")
     print(f"seed {SEED}")
     with database.connect() as connection:
         connection.execute("CREATE EXTENSION pgstattuple")
@@ -111,7 +113,8 @@ def test_without_the_extension_the_estimate_stands(warehouse_db: Database) -> No
 def test_a_role_that_may_not_read_whole_tables_gets_the_estimate(warehouse_db: Database) -> None:
     role = f"plain_{warehouse_db.name}"
     warehouse_db.execute(
-        f"CREATE EXTENSION pgstattuple; CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role}"
+        f"CREATE EXTENSION pgstattuple; CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+        f"GRANT CONNECT ON DATABASE {warehouse_db.name} TO {role}"
     )
     try:
         with warehouse_db.connect(role=role) as connection:
@@ -132,6 +135,7 @@ FRESH = "CREATE TABLE t (id bigint PRIMARY KEY, s text); INSERT INTO t SELECT i,
 
 
 def bloat_of(database: Database, script: str) -> BloatReport:
+    database.grant("SCHEMA public")
     database.execute(script)
     database.execute("ANALYZE t")
     warehouse = PostgresWarehouse("w", database.dsn)

@@ -197,7 +197,7 @@ def test_names_are_stable_and_fit(orders: Loads) -> None:
 
 def test_a_partitioned_table_is_left_to_its_owner(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text, amount numeric(12,2))"
+        "CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text, amount numeric(12,2))"
         " PARTITION BY RANGE (id); CREATE TABLE shop.orders_1 PARTITION OF shop.orders FOR VALUES FROM (0) TO (100)"
     )
     orders.load([(1, "a"), (2, "b")])

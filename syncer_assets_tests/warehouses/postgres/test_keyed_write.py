@@ -29,8 +29,10 @@ VALUES = {
 
 
 @pytest.fixture(params=["one table", "partitioned"])
-def visits(request: pytest.FixtureRequest, database: Database) -> Iterator[tuple[psycopg.Connection, Destination]]:
+def visits(request: pytest.FixtureRequest, warehouse_db: Database) -> Iterator[tuple[psycopg.Connection, Destination]]:
     """A table with a row for each type, in which its column is to change, and a last one in which none is."""
+    database = warehouse_db
+    database.grant("SCHEMA public")
     columns = {f"c{number}": kind for number, kind in enumerate(VALUES)} | {"other": "text"}
     spelt = ", ".join(f"{name} {kind}" for name, kind in columns.items()) + ' COLLATE "POSIX"'
     parts = " PARTITION BY HASH (k)" if request.param == "partitioned" else ""

@@ -15,7 +15,7 @@ ANALYZE = MaintenanceRequest()
 BY_ITSELF = MaintenanceRequest(always_analyze=False)
 REPAIR = MaintenanceRequest("repair")
 LEFT_ALONE = """
-CREATE SCHEMA shop;
+
 CREATE TABLE shop.orders (id bigint PRIMARY KEY) WITH (autovacuum_enabled = false);
 """
 ROWS = [(n, "a") for n in range(1000)]
@@ -63,7 +63,8 @@ def guest(orders: Loads, warehouse_db: Database) -> Iterator[PostgresWarehouse]:
     role = f"guest_{warehouse_db.name}"
     orders.load(ROWS)
     warehouse_db.execute(
-        f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA shop TO {role}; GRANT ALL ON shop.orders TO {role};"
+        f"CREATE ROLE {role} LOGIN; GRANT CONNECT, TEMPORARY ON DATABASE {warehouse_db.name} TO {role};"
+        f"GRANT USAGE ON SCHEMA shop TO {role}; GRANT ALL ON shop.orders TO {role};"
         f"REVOKE MAINTAIN ON shop.orders FROM {role}"
     )
     yield PostgresWarehouse("w", warehouse_db.dsn_as(role))
@@ -127,6 +128,6 @@ def test_a_table_that_is_not_there_yet_needs_nothing(orders: Loads) -> None:
 
 
 def test_a_target_that_is_no_table_is_refused(orders: Loads, warehouse_db: Database) -> None:
-    warehouse_db.execute("CREATE SCHEMA shop; CREATE VIEW shop.orders AS SELECT 1 AS id")
+    warehouse_db.execute("CREATE VIEW shop.orders AS SELECT 1 AS id")
     with pytest.raises(ConfigError, match=r"shop\.orders: the target is not a table"):
         maintain(orders, REPAIR)

@@ -32,6 +32,7 @@ def merging(warehouse_db: Database, orders: Loads) -> Iterator[psycopg.Connectio
 def test_a_long_merge_of_one_table_does_not_stall_another_ones_register(
     warehouse_db: Database, merging: psycopg.Connection, call: Callable[[PostgresWarehouse, Target, str], None]
 ) -> None:
+    warehouse_db.grant("CREATE ON DATABASE")
     first, second, third = (PostgresWarehouse("w", warehouse_db.dsn, {"lock_timeout": wait}) for wait in WAITS)
     with ThreadPoolExecutor(1) as pool:
         held: Future[None] = pool.submit(call, first, ORDERS, GENERATION)
@@ -48,6 +49,9 @@ def test_a_long_merge_of_one_table_does_not_stall_another_ones_register(
 
 
 def test_many_targets_register_at_once_in_an_empty_warehouse(warehouse_db: Database) -> None:
+    warehouse_db.execute("DROP SCHEMA _syncer")
+    warehouse_db.grant("CREATE ON DATABASE")
+
     def register(number: int) -> None:
         warehouse = PostgresWarehouse("w", warehouse_db.dsn)
         warehouse.register(Target("w", f"schema_{number % 3}", f"table_{number % 8}"), GENERATION)

@@ -28,7 +28,7 @@ TARGET = Target("w", "shop", "orders")
 SMALL = BloatLimits(warn=BloatLimit(30, 0.2), act=BloatLimit(50, 0.2), error=BloatLimit(70, 0.5))
 QUICK = RepairLimits(lock_timeout_seconds=0.5)
 BLOATED = """
-CREATE SCHEMA shop;
+
 CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text, at timestamptz) WITH (autovacuum_enabled = false);
 CREATE INDEX orders_status ON shop.orders (status);
 CREATE INDEX orders_lower ON shop.orders (upper(status));
@@ -203,6 +203,7 @@ def test_an_old_transaction_is_not_waited_for(warehouse: PostgresWarehouse, bloa
             ),
             60,
         )
+        bloated.grant("pg_read_all_stats")
         report = repair(warehouse, replace(QUICK, longest_transaction_seconds=1))
     assert len(report.skipped) == 3 and all("a transaction has been open for" in text for text in report.skipped)
     assert report.indexes_rebuilt == []
@@ -249,7 +250,8 @@ def test_the_indexes_of_partitions_are_rebuilt(warehouse: PostgresWarehouse, blo
 def test_a_role_that_does_not_own_the_table_is_told(bloated: Database) -> None:
     role = f"guest_{bloated.name}"
     bloated.execute(
-        f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA shop TO {role}; GRANT ALL ON shop.orders TO {role}"
+        f"CREATE ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {bloated.name} TO {role};"
+        f"GRANT USAGE ON SCHEMA shop TO {role}; GRANT ALL ON shop.orders TO {role}"
     )
     bloated.execute(f"REVOKE MAINTAIN ON shop.orders FROM {role}")
     guest = PostgresWarehouse("w", bloated.dsn_as(role))

@@ -56,7 +56,7 @@ def test_without_a_key_only_the_row_that_is_gone_goes_of_a_partitioned_table(
 ) -> None:
     """The first row of each partition has the same place."""
     warehouse_db.execute(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint, status text, amount numeric) PARTITION BY LIST (id);"
+        "CREATE TABLE shop.orders (id bigint, status text, amount numeric) PARTITION BY LIST (id);"
         "CREATE TABLE shop.orders_1 PARTITION OF shop.orders FOR VALUES IN (1, 2);"
         "CREATE TABLE shop.orders_2 PARTITION OF shop.orders DEFAULT"
     )

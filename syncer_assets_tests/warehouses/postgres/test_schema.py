@@ -104,14 +104,14 @@ def test_a_widened_column_is_widened(
 def test_a_table_of_a_person_with_another_type_is_refused(
     orders: Loads, warehouse_db: Database, there: str, comes: Column
 ) -> None:
-    warehouse_db.execute(f"CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint PRIMARY KEY, v {there})")
+    warehouse_db.execute(f"CREATE TABLE shop.orders (id bigint PRIMARY KEY, v {there})")
     orders.columns = (ID, comes)
     refused(orders, [(1, None)], rf"shop\.orders.*'v' is {re.escape(there)} .*{re.escape(comes.source_type)}")
 
 
 def test_a_table_of_a_person_that_can_hold_it_all_is_kept(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (note text DEFAULT 'mine', amount numeric(20,4),"
+        "CREATE TABLE shop.orders (note text DEFAULT 'mine', amount numeric(20,4),"
         ' status text COLLATE "C", id numeric);'
         "INSERT INTO shop.orders VALUES ('kept', 1, 'old', 1), ('kept', 2, 'a', 2)"
     )
@@ -125,7 +125,7 @@ def test_a_table_of_a_person_that_can_hold_it_all_is_kept(orders: Loads, warehou
 
 def test_rows_of_a_person_are_appended_to_without_a_key(orders: Loads, warehouse_db: Database) -> None:
     """They are none that a load has written, and that a lost ledger would bring again."""
-    warehouse_db.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders AS SELECT 1::bigint AS id, 'theirs' AS status")
+    warehouse_db.execute("CREATE TABLE shop.orders AS SELECT 1::bigint AS id, 'theirs' AS status")
     orders.load_kind, orders.key, orders.columns = "append", (), ORDERS[:2]
     orders.load([(2, "ours")])
     orders.load([(3, "ours")])
@@ -134,20 +134,20 @@ def test_rows_of_a_person_are_appended_to_without_a_key(orders: Loads, warehouse
 
 def test_a_table_of_a_person_with_duplicate_keys_is_refused(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint, status text, amount numeric(12,2));"
+        "CREATE TABLE shop.orders (id bigint, status text, amount numeric(12,2));"
         "INSERT INTO shop.orders VALUES (1), (1)"
     )
     refused(orders, [(2, "a", None)], r"rows that share a key")
 
 
 def test_a_view_is_no_target(orders: Loads, warehouse_db: Database) -> None:
-    warehouse_db.execute("CREATE SCHEMA shop; CREATE VIEW shop.orders AS SELECT 1 AS id")
+    warehouse_db.execute("CREATE VIEW shop.orders AS SELECT 1 AS id")
     refused(orders, [(1, "a", None)], "not a table")
 
 
 def test_a_partitioned_target_is_loaded(orders: Loads, warehouse_db: Database) -> None:
     warehouse_db.execute(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text, amount numeric(12,2))"
+        "CREATE TABLE shop.orders (id bigint PRIMARY KEY, status text, amount numeric(12,2))"
         " PARTITION BY HASH (id);"
         "CREATE TABLE shop.orders_0 PARTITION OF shop.orders FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
         "CREATE TABLE shop.orders_1 PARTITION OF shop.orders FOR VALUES WITH (MODULUS 2, REMAINDER 1)"
@@ -163,6 +163,7 @@ HOSTILE = ['a"b', "a;drop", "a%s", "%(x)s", "a.b", "ünï 🙂", "select", "Uppe
 @pytest.mark.parametrize("straight", [True, False])
 def test_hostile_names_are_only_names(orders: Loads, warehouse_db: Database, straight: bool) -> None:
     warehouse_db.execute("CREATE TABLE canary (id int)")
+    warehouse_db.grant("CREATE ON DATABASE")
     orders.target = Target("w", 'sch"e%s', 'ta.b"l%(e)s;--')
     orders.columns = tuple(Column(name, "string", "text") for name in HOSTILE)
     orders.key = ('a"b', "a%s", "$1")
@@ -224,7 +225,7 @@ def test_no_value_is_in_the_text_of_an_error(
     orders: Loads, warehouse_db: Database, target_type: str, column: Column, first: bool
 ) -> None:
     if not first:
-        warehouse_db.execute(f"CREATE SCHEMA shop; CREATE TABLE shop.orders (id bigint PRIMARY KEY, v {target_type})")
+        warehouse_db.execute(f"CREATE TABLE shop.orders (id bigint PRIMARY KEY, v {target_type})")
     orders.columns = (ID, column)
     with pytest.raises(SyncError) as raised:
         orders.load([(1, CANARY)])

@@ -10,10 +10,10 @@ from syncer_assets_tests.warehouses.contract.under_test import Loads
 
 
 @pytest.fixture
-def double(warehouse_db: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedshiftDouble]:
+def double(database: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedshiftDouble]:
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    with RedshiftDouble(warehouse_db, s3) as double:
+    with RedshiftDouble(database, s3) as double:
         yield double
 
 

@@ -39,7 +39,7 @@ def test_a_book_that_another_load_makes_meanwhile_is_used(double: RedshiftDouble
             failures.append(error)
 
     double.database.execute("CREATE SCHEMA _syncer")
-    with psycopg.connect(double.database.dsn) as other:
+    with psycopg.connect(double.database.admin_dsn) as other:
         other.execute(TABLE_SQL.encode())
         thread = threading.Thread(target=write)
         thread.start()

@@ -47,13 +47,13 @@ def client() -> FakeServerless:
 
 @pytest.fixture
 def warehouse(
-    client: FakeServerless, warehouse_db: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+    client: FakeServerless, database: Database, s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RedshiftWarehouse]:
     def capacity(workgroup: str, region: str | None) -> ServerlessCapacity:
         return ServerlessCapacity(workgroup, region, client, poll_seconds=0.001)
 
     monkeypatch.setattr(sizes, "ServerlessCapacity", capacity)
-    with RedshiftDouble(warehouse_db, s3) as double:
+    with RedshiftDouble(database, s3) as double:
         opened = RedshiftWarehouse("w", double.dsn, iam_role="default", workgroup="analytics", sizing=RULES)
         yield opened
         opened.close()
