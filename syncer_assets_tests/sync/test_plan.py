@@ -37,8 +37,10 @@ def test_an_index_that_serves_the_cursor_is_named(orders: Rig) -> None:
     assert plan(orders.source, None, spec_of(chunk=ChunkSettings(rows=100))).partitions[0].access == "index by_time"
 
 
-def test_a_cursor_without_an_index_is_a_risk(orders: Rig) -> None:
+def test_a_cursor_without_an_index_is_a_risk(orders: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     orders.database.execute("DROP INDEX by_time")
+    assert plan(orders.source, None, spec_of()).risks == (), "so few rows are sorted in a moment"
+    monkeypatch.setattr("syncer_assets.sync.plan.SMALL_ROWS", 0)
     found = plan(orders.source, None, spec_of())
     assert found.partitions[0].access == "sequential scan"
     (risk,) = found.risks
