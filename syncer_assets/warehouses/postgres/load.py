@@ -110,7 +110,7 @@ def _swap(
         outcome.why = f"{wanted.reason}, but no swap: {reason}"
         return outcome
     finally:
-        if not connection.closed:
+        with suppress(psycopg.Error):  # a committed load stays one; the next load drops what stays
             swap.drop(connection, plan.target, shape.oid, epoch)
 
 
