@@ -12,7 +12,7 @@ from .. import __version__
 from ..model.api import Api, ApiReport, Endpoint
 from ..model.partition import UNPARTITIONED
 from ..resources.api import base_url_of, secrets_of
-from ..resources.environment import is_there
+from ..resources.lake import is_there
 from .events import log_emitter, report_progress
 from .failures import RETRY_POLICY, engine_errors
 from .file_table import RECORD

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..model.errors import ConfigError, SyncError
-from ..resources.environment import is_there
+from ..resources.lake import is_there
 from . import completers
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from ..resources.environment import is_there
+from ..resources.lake import is_there
 
 if TYPE_CHECKING:
     from ..assets.file_table import FileTable

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from ..resources.environment import is_there
+from ..resources.lake import is_there
 from .screen import Column, Screen, shortened
 
 if TYPE_CHECKING:

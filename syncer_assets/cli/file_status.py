@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..model.errors import SyncError
-from ..resources.environment import is_there
+from ..resources.lake import is_there
 from .screen import Column, Screen, seconds
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
-"""What the machine has: secrets, read from the environment at the moment of use and nowhere else, and folders."""
+"""Secrets: read from the environment at the moment of use, and nowhere else."""
 
 import os
-from pathlib import Path
-from urllib.parse import unquote
 
 from ..model.errors import ConfigError
 
@@ -16,8 +14,3 @@ def secret(variable: str, needed_by: str) -> str:
             fix=f"set {variable} where Dagster's code and runs start",
         )
     return value
-
-
-def is_there(url: str) -> bool:
-    """False for a folder that is not there, which looking must not make; a bucket is there until it is asked."""
-    return not url.startswith("file://") or Path(unquote(url.removeprefix("file://"))).expanduser().is_dir()

@@ -1,6 +1,8 @@
 """The lake as a Dagster resource."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import dagster as dg
 import pydantic
@@ -25,3 +27,8 @@ class LakeResource(dg.ConfigurableResource):
         from ..sync.lake import open_lake
 
         return open_lake(self.url, Backoff(**self.failover), **self.options)
+
+
+def is_there(url: str) -> bool:
+    """False for a folder that is not there, which looking must not make; a bucket is there until it is asked."""
+    return not url.startswith("file://") or Path(unquote(url.removeprefix("file://"))).expanduser().is_dir()
